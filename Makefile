@@ -1,0 +1,51 @@
+# Everything that a person or a CI does with this tree. Each target makes what it needs; as root the
+# Debian packages too. Run `make help` for the list.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: help demo test check bench docs format lock bpf clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: $(VENV)/.ready  ## the whole pipeline on this host; ARGS=--once ends after one marked command
+	$(BIN)/deodar demo $(ARGS)
+
+test: $(VENV)/.ready  ## all tests; as root also those that need a real kernel sensor
+	tools/debian-packages test
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.ready  ## lint, types, the dependency rule, the mirror rule of tests, generated pages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/mirror.py
+	$(BIN)/python tools/pages.py --check
+
+bench: $(VENV)/.ready  ## the benchmarks, as ratios in one run (several minutes)
+	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/.ready  ## write the generated pages of docs/reference again
+	$(BIN)/python tools/pages.py
+
+bpf: $(VENV)/.ready  ## build the sensor's blobs again from bpf/
+	tools/debian-packages bpf
+	$(MAKE) -C bpf
+
+format: $(VENV)/.ready  ## let ruff lay out and mend the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: $(VENV)/.ready  ## resolve requirements.lock and requirements-dev.lock again, with hashes
+	tools/lock $(ARGS)
+
+clean:  ## remove what the targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml tools/venv
+	tools/venv $(PYTHON) $(VENV)
+	touch $@

@@ -1,0 +1,6 @@
+"""``python -m deodar`` is the command ``deodar``."""
+
+from deodar.cli import main
+
+if __name__ == "__main__":
+    main()

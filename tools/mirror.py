@@ -1,0 +1,46 @@
+"""Holds the rule that tests mirror the source, file by file.
+
+``src/deodar/a/b.py`` has ``tests/a/test_b.py`` and the other way round. Exempt are files without
+behaviour of their own (``__init__``, ``__main__``, errors, numbered migrations) and the tests of
+whole ways in ``tests/e2e``. Prints what is missing; exit code 1 when anything is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "deodar"
+TESTS = ROOT / "tests"
+EXEMPT = re.compile(r"(^|/)(__init__|__main__|errors|env|versions/.*|\d{4}_\w+)\.py$")
+
+
+def modules() -> set[Path]:
+    """Return the source modules that must have a test, relative to the package."""
+    every = (path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+    return {path for path in every if not EXEMPT.search(path.as_posix())}
+
+
+def tested() -> set[Path]:
+    """Return the modules that the test files name, relative to the package."""
+    files = (path.relative_to(TESTS) for path in TESTS.rglob("test_*.py"))
+    return {
+        path.with_name(path.name.removeprefix("test_"))
+        for path in files
+        if path.parts[0] not in {"e2e", "tools", "bench"}
+    }
+
+
+def main() -> int:
+    """Print each breach of the rule; return the exit code."""
+    breaches = [f"no test for src/deodar/{path}" for path in sorted(modules() - tested())]
+    strays = {path for path in tested() if not (SOURCE / path).is_file()}
+    breaches += [f"no source for tests/{p.with_name('test_' + p.name)}" for p in sorted(strays)]
+    print("\n".join(breaches) or "tests mirror the source")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
