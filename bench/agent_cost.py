@@ -1,0 +1,96 @@
+"""What the sensor costs the host: kernel ns per event, from the kernel's own BPF statistics.
+
+The kernel adds up the run time of each program (BPF_ENABLE_STATS, as long as a descriptor is open;
+so nothing has to be put back), and the sensor's own descriptors tell it. That is far steadier on a
+noisy machine than wall clock time of a workload with and without the sensor.
+
+Run as root: ``python bench/agent_cost.py [processes]``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+from deodar.agent.sensors import syscall
+from deodar.agent.sensors.bpf import BpfSensor
+
+GOALS = {"deodar_exec": 1800, "deodar_fork": 800, "deodar_exit": 400, "deodar_socket": 800}
+
+
+def spawn(count: int) -> None:
+    """Run /bin/true `count` times, one after another."""
+    for number in range(count):
+        pid = os.posix_spawn("/bin/true", ["true", str(number)], os.environ)
+        os.waitpid(pid, 0)
+
+
+def connect(count: int) -> None:
+    """Make `count` TCP connections over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(count):
+            with socket.create_connection(server.getsockname()), server.accept()[0]:
+                pass
+
+
+def read_all(sensor: BpfSensor, stop: threading.Event) -> None:
+    """Take what the sensor gives, as the agent does."""
+    while not stop.is_set():
+        sensor.read(0.2)
+
+
+def programs(sensor: BpfSensor) -> dict[str, tuple[int, int]]:
+    """Return run time in ns and number of runs of each program."""
+    assert sensor.session is not None
+    loaded = sensor.session.loaded.programs
+    return {name: syscall.program_info(fd)[1:3] for name, fd in loaded.items()}
+
+
+def run(processes: int = 3000) -> dict[str, Any]:
+    """Measure; returns for each program its runs and ns per run, and the reader's CPU and loss.
+
+    Raises SensorUnavailable without root, or where the kernel refuses the sensor.
+    """
+    sensor = BpfSensor(own_pid=0)
+    sensor.open()
+    statistics = syscall.enable_statistics()
+    stop = threading.Event()
+    reader = threading.Thread(target=read_all, args=(sensor, stop))
+    try:
+        before = programs(sensor)
+        reader.start()
+        started = time.monotonic()
+        spawn(processes)
+        seconds = time.monotonic() - started
+        connect(processes)
+        after = programs(sensor)
+    finally:
+        os.close(statistics)
+        stop.set()
+        reader.join()
+        counters = sensor.counters()
+        sensor.close()
+    table = {
+        name: {"runs": runs - before[name][1], "ns": (time_ns - before[name][0])
+               / max(1, runs - before[name][1]), "goal": GOALS[name]}
+        for name, (time_ns, runs) in after.items()
+    }  # fmt: skip
+    return {"programs": table, "exec_per_second": processes / seconds, "lost": counters.lost}
+
+
+def main() -> None:
+    """Print the table."""
+    result = run(int(sys.argv[1]) if len(sys.argv) > 1 else 3000)
+    print(f"{'program':16}{'runs':>8}{'ns/run':>9}{'goal':>7}{'ratio':>7}")
+    for name, row in result["programs"].items():
+        ratio = row["ns"] / row["goal"]
+        print(f"{name:16}{row['runs']:8}{row['ns']:9.0f}{row['goal']:7}{ratio:7.2f}")
+    print(f"processes per second: {result['exec_per_second']:.0f}; lost: {result['lost']}")
+
+
+if __name__ == "__main__":
+    main()

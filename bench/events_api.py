@@ -1,0 +1,86 @@
+"""Reading the events API, as an external system over TLS, against the engine's own read."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import httpx
+import msgspec
+
+from bench.report import Line
+from bench.stand import give, rate, stack, write_events
+from deodar.columnar.envelope import split
+from deodar.demo.stack import deodar
+from deodar.edr.log.schema import TABLE
+from deodar.store.engine import open_engine
+from deodar.tls.certificates import self_signed
+from deodar.tls.contexts import unverified_client
+
+if TYPE_CHECKING:
+    from deodar.demo.stack import Stack
+
+EVENTS = 200_000
+PAGE = 10_000
+ROUNDS = 2
+
+
+def main() -> None:
+    """Measure and print."""
+    with stack() as parts:
+        url = parts.start_edr()["url"]
+        parts.import_events(write_events(parts.folder / "events.ndjson", EVENTS))
+        served = max(read_api(parts, url) for _ in range(ROUNDS))
+        parts.close()
+        engine_own = max(read_engine(parts) for _ in range(ROUNDS))
+    give(
+        Line(
+            "events API, one reader without a filter",
+            served,
+            "events/s",
+            served / engine_own,
+            f"the engine's own read ({engine_own:,.0f}/s)",
+        )
+    )
+
+
+def read_api(parts: Stack, url: str) -> float:
+    """Read the whole log by pages over HTTPS; returns events per second."""
+    identity = uuid.uuid4()
+    address = f"{url}/kata/events_api/v1/{identity}/events"
+    with httpx.Client(verify=unverified_client(self_signed("bench")), timeout=60) as client:
+        assert client.get(address).status_code == 401
+        deodar("edr", "external-systems", "accept", identity, "--dir", parts.edr)
+        query: dict[str, str | int] = {"max_events": PAGE, "max_timeout": "PT0S"}
+        count = 0
+        began = time.monotonic()
+        while count < EVENTS:
+            answer = client.get(address, params=query).raise_for_status()
+            page = split(answer.content)
+            assert page.events
+            count += len(page.events)
+            query["continuation_token"] = page.token or ""
+        return rate(count, began)
+
+
+def read_engine(parts: Stack) -> float:
+    """Read the same pages straight from the engine; returns events per second."""
+    settings = msgspec.toml.decode((parts.edr / "edr.toml").read_bytes())
+    engine = open_engine(settings.get("store", {}).get("url") or f"chdb://{parts.edr / 'store'}")
+    seq = count = 0
+    began = time.monotonic()
+    while count < EVENTS:
+        rows = engine.query(
+            f"SELECT seq, raw FROM {TABLE} WHERE seq > {{after:UInt64}} ORDER BY seq LIMIT {PAGE}",
+            {"after": seq},
+        )
+        seq = rows.column("seq")[-1].as_py()
+        count += rows.num_rows
+    result = rate(count, began)
+    engine.close()
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the sensors write into the ring. The Python side is deodar/agent/sensors/decode.py; the
+ * build writes every offset into the blob's manifest, and a test holds the two together.
+ *
+ * No field may leave a hole: a hole would carry kernel memory to user space.
+ */
+#ifndef DEODAR_RECORDS_H
+#define DEODAR_RECORDS_H
+
+#include "kernel.h"
+
+enum record_kind {
+	RECORD_EXEC = 1,
+	RECORD_FORK,
+	RECORD_EXIT,
+	RECORD_CONNECTION,
+	RECORD_LISTEN,
+	RECORD_KINDS,
+};
+
+enum record_flags {
+	ARGV_TRUNCATED = 1,
+	EXE_TRUNCATED = 2, /* the path's first folders are missing */
+	CWD_TRUNCATED = 4,
+	NO_FILE = 8, /* the program's inode could not be read */
+};
+
+enum direction {
+	OUTBOUND = 1,
+	OUTBOUND_FAILED,
+	INBOUND,
+};
+
+#define TTY_BYTES 24
+#define COMM_BYTES 16
+#define NAME_BYTES 256 /* one file name with its NUL */
+#define FILENAME_BYTES 4096
+#define PATH_BYTES 4096 /* a path walk stops past this */
+#define PATH_STEPS 256
+#define QUICK_STEPS 6
+#define PATHS_BYTES 16384 /* room for filename, exe and cwd */
+#define ARGV_BYTES 32768
+
+struct record_head {
+	u16 kind;
+	u16 flags;
+	u32 pid;
+	u64 start; /* ns, boot time clock */
+	u64 time; /* ns, boot time clock */
+};
+
+struct exec_record {
+	struct record_head head;
+	u64 parent_start;
+	u32 parent_pid;
+	u32 uid, gid, euid, egid, suid;
+	u32 login_uid, session_id;
+	u32 mount_ns, pid_ns;
+	u32 dev;
+	u32 links;
+	u64 ino;
+	s64 size;
+	s64 mtime, ctime; /* ns since the epoch */
+	u64 cgroup;
+	u64 caps;
+	u32 mode;
+	u32 argv_bytes; /* in this record */
+	u16 filename_bytes, exe_bytes, cwd_bytes, reserved;
+	char comm[COMM_BYTES];
+	char tty[TTY_BYTES];
+	/* filename NUL, names of exe leaf first, names of cwd leaf first, argv; all NUL-ended */
+	u8 payload[PATHS_BYTES + ARGV_BYTES];
+};
+
+struct fork_record {
+	struct record_head head; /* the child; time is its start */
+	u64 parent_start;
+	u32 parent_pid;
+	u32 uid, gid, euid, egid;
+	u32 login_uid, session_id;
+	u32 reserved;
+	char comm[COMM_BYTES];
+};
+
+struct exit_record {
+	struct record_head head;
+	u32 status; /* as wait(2) gives it */
+	u32 reserved;
+};
+
+struct socket_record {
+	struct record_head head;
+	u32 uid;
+	u16 direction; /* 0 for LISTEN */
+	u16 family;
+	u16 protocol;
+	u16 local_port, remote_port;
+	u16 reserved;
+	u8 local[16], remote[16]; /* IPv4 in the first four bytes */
+};
+
+#endif

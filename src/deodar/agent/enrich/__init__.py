@@ -1,0 +1,1 @@
+"""From what the kernel told to what an analyst reads: names, parents, hashes, unique ids."""

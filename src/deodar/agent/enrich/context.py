@@ -1,0 +1,135 @@
+"""Everything that enrichment looks up, in one place: processes, users, files, logons, ids."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from deodar.agent.enrich import command_line, proc
+from deodar.agent.enrich.hashes import FileFacts, FileHasher
+from deodar.agent.enrich.host import HostFacts, address_towards
+from deodar.agent.enrich.identity import UniquePids, event_ids
+from deodar.agent.enrich.logons import LogonHosts
+from deodar.agent.enrich.processes import Image, Process, ProcessTable
+from deodar.agent.enrich.users import UserNames
+
+if TYPE_CHECKING:
+    from deodar.agent.sensors.base import Exec
+    from deodar.agent.settings import AgentSettings
+
+ADDRESS_LIFETIME = 30.0
+
+
+class Context:
+    """What one agent knows about its host. Used by one thread."""
+
+    def __init__(
+        self, settings: AgentSettings, host: HostFacts, *, version: str, sensor_tier: str
+    ) -> None:
+        self.host = host
+        self.users = UserNames()
+        self.logons = LogonHosts()
+        self.hasher = FileHasher(settings.hashes)
+        self.unique_pids = UniquePids(host.boot_id)
+        self.processes = ProcessTable(settings.sensor.processes, _find_live)
+        self.event_ids = event_ids()
+        self._url = settings.server.url
+        self._address_until = float("-inf")
+        self._common: dict[str, Any] = {
+            "HostName": host.name,
+            "HostIp": "",
+            "OsFamily": host.os_family,
+            "OsName": host.os_name,
+            "OsVersion": host.os_version,
+            "AgentId": settings.agent_id,
+            "AgentVersion": version,
+            "SensorTier": sensor_tier,
+        }
+
+    def seed(self) -> int:
+        """Fill the table with the processes that run already; returns how many."""
+        for live in proc.every_process():
+            self.processes.put(_process(live))
+        return len(self.processes)
+
+    def common(self) -> dict[str, Any]:
+        """Return the fields that every event of this host has; the caller may add to them."""
+        now = time.monotonic()
+        if now >= self._address_until:
+            self._common["HostIp"] = address_towards(self._url)
+            self._address_until = now + ADDRESS_LIFETIME
+        return self._common.copy()
+
+    def started(self, record: Exec) -> Process:
+        """Put a process that began to run a program into the table, and return it."""
+        parent = self.processes.find(record.parent)
+        container = proc.container_id(record.key.pid)
+        if container is None:  # gone already; containers are left by nobody, so the parent's holds
+            container = parent.container_id if parent else ""
+        process = Process(
+            key=record.key,
+            parent=record.parent,
+            image=self._image(record),
+            uid=record.uid,
+            euid=record.euid,
+            login_uid=record.login_uid,
+            session_id=record.session_id,
+            cwd=text(record.cwd),
+            tty=record.tty,
+            container_id=container,
+            cgroup_id=record.cgroup_id,
+        )
+        self.processes.put(process)
+        return process
+
+    def facts(self, process: Process) -> FileFacts | None:
+        """Return the facts about a process's program; asks the disk once per image."""
+        image = process.image
+        if not image.looked_up:  # started before the agent: believed while it still runs that file
+            image.looked_up = True
+            link = f"/proc/{process.key.pid}/exe"
+            if text(proc.link_target(link)) == image.exe:
+                image.facts = self.hasher.facts(None, [link])
+        return image.facts
+
+    def _image(self, record: Exec) -> Image:
+        pid, exe = record.key.pid, os.fsdecode(record.exe)
+        paths = [f"/proc/{pid}/exe"]
+        if exe and not record.deleted:
+            paths += [f"/proc/{pid}/root{exe}", f"/proc/{record.parent.pid}/root{exe}", exe]
+        facts = None
+        if record.inode is not None or exe:
+            facts = self.hasher.facts(record.inode, paths if record.inode else [*paths[1:], exe])
+        return Image(
+            exe=text(record.exe or record.filename or record.comm),
+            command_line=command_line.join(record.argv or [record.exe]),
+            facts=facts,
+            looked_up=True,
+        )
+
+
+def text(value: bytes) -> str:
+    r"""Return bytes from the kernel as text; what is not UTF-8 shows as ``\xHH``."""
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _find_live(pid: int) -> Process | None:
+    live = proc.live_process(pid)
+    return _process(live) if live is not None else None
+
+
+def _process(live: proc.LiveProcess) -> Process:
+    name = text(live.exe) if live.exe else f"[{text(live.comm)}]"
+    return Process(
+        key=live.key,
+        parent=live.parent,
+        image=Image(exe=name, command_line=command_line.join(live.argv) or name),
+        uid=live.uid,
+        euid=live.euid,
+        login_uid=live.login_uid,
+        session_id=live.session_id,
+        cwd=text(live.cwd),
+        tty=live.tty,
+        container_id=proc.container_id(live.key.pid) or "",
+    )

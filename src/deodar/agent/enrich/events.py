@@ -1,0 +1,225 @@
+"""From a sensor's record to a KEDR event: one function for each kind of record.
+
+Field names and units are those of deodar.events.vocabulary; a field that is not known is left out.
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from deodar.agent.enrich.processes import Image, Process
+from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen, Lost, ProcessKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.agent.enrich.context import Context
+    from deodar.agent.sensors.base import Record
+
+Event = dict[str, Any]
+ELF = 8
+OTHER_FILE = 1
+INBOUND, OUTBOUND = 0, 1
+
+R = TypeVar("R")
+CONVERTERS: dict[type[Any], Callable[[Context, Any], Event]] = {}
+
+
+def event_of(context: Context, record: Record) -> Event:
+    """Return the event that tells of a record. Raises KeyError for a kind that is not known."""
+    event = context.common()
+    event["Id"] = next(context.event_ids)
+    event["Timestamp"] = record.time_ns // 1000
+    for name, value in CONVERTERS[type(record)](context, record).items():
+        if value is not None and value != "":
+            event[name] = value
+    return event
+
+
+def converts(
+    kind: type[R],
+) -> Callable[[Callable[[Context, R], Event]], Callable[[Context, R], Event]]:
+    """Enter a function into the registry as the one for records of `kind`."""
+
+    def enter(function: Callable[[Context, R], Event]) -> Callable[[Context, R], Event]:
+        CONVERTERS[kind] = function
+        return function
+
+    return enter
+
+
+@converts(Exec)
+def process(context: Context, record: Exec) -> Event:
+    """A program was started."""
+    process = context.started(record)
+    return {
+        "EventType": "process",
+        **_process_fields(context, process),
+        **_parent_fields(context, process),
+        "StartupParametersTruncated": 1 if record.argv_truncated else None,
+        "FileDeleted": 1 if record.deleted else None,
+        "Gid": record.gid,
+        "EffectiveGid": record.egid,
+        "LogonRemoteHost": context.logons.remote_host(process.tty),
+    }
+
+
+@converts(Fork)
+def process_fork(context: Context, record: Fork) -> Event:
+    """A process made a copy of itself, which may or may not run another program later."""
+    parent = context.processes.find(record.parent)
+    child = _forked(record, parent)
+    context.processes.put(child)
+    return {
+        "EventType": "process_fork",
+        **_process_fields(context, child),
+        **_parent_fields(context, child),
+    }
+
+
+@converts(Exit)
+def process_terminate(context: Context, record: Exit) -> Event:
+    """A process ended, by itself or by a signal."""
+    process = context.processes.get(record.key)
+    fields: Event = {
+        "EventType": "process_terminate",
+        **_owner_fields(context, record.key, process),
+        "ExitCode": None if record.signal else record.exit_code,
+        "RunTimeUs": record.run_time_ns // 1000 or None,
+        "EndTime": record.time_ns // 1000,
+        "ExitSignal": record.signal or None,
+    }
+    if process is not None:
+        fields.update(_parent_ids(context, process))
+        context.processes.end(process, record.time_ns)
+    return fields
+
+
+@converts(Connection)
+def connection(context: Context, record: Connection) -> Event:
+    """A TCP connection was made to or from this host, or tried."""
+    return {
+        "EventType": "connection",
+        **_socket_fields(context, record),
+        "RemoteIp": record.remote_ip,
+        "RemotePort": record.remote_port,
+        "Direction": OUTBOUND if record.direction == "outbound" else INBOUND,
+    }
+
+
+@converts(Listen)
+def portlisten(context: Context, record: Listen) -> Event:
+    """A process opened a port for others."""
+    return {"EventType": "portlisten", **_socket_fields(context, record)}
+
+
+@converts(Lost)
+def telemetry_loss(_context: Context, record: Lost) -> Event:
+    """Events were lost before the agent saw them."""
+    return loss_fields(record.count, record.stage, record.reason, record.time_ns, record.time_ns)
+
+
+def loss_fields(count: int, stage: str, reason: str, first_ns: int, last_ns: int) -> Event:
+    """Return the fields that tell of `count` lost events; times are ns since the epoch."""
+    return {
+        "EventType": "telemetry_loss",
+        "LostCount": count,
+        "LostStage": stage,
+        "LostReason": reason,
+        "LostFirstTime": first_ns // 1000,
+        "LostLastTime": last_ns // 1000,
+    }
+
+
+def _forked(record: Fork, parent: Process | None) -> Process:
+    if parent is None:
+        image = Image(exe=record.comm.decode("utf-8", "backslashreplace"), looked_up=True)
+        child = Process(record.child, record.parent, image)
+    else:
+        child = Process(record.child, record.parent, parent.image)
+        child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
+        child.container_id = parent.container_id
+    child.uid, child.euid = record.uid, record.euid
+    child.login_uid, child.session_id = record.login_uid, record.session_id
+    return child
+
+
+def _socket_fields(context: Context, record: Connection | Listen) -> Event:
+    process = context.processes.find(record.key)
+    fields = _owner_fields(context, record.key, process)
+    if process is None:
+        fields["UserName"] = context.users.name(record.uid)
+    fields["Protocol"] = record.protocol
+    fields["LocalIp"] = record.local_ip
+    fields["LocalPort"] = record.local_port
+    return fields
+
+
+def _owner_fields(context: Context, key: ProcessKey, process: Process | None) -> Event:
+    """Return what is known of the process that an event is about, be it only its id."""
+    if process is not None:
+        return _process_fields(context, process)
+    return {"SystemPid": key.pid or None, "UniquePid": context.unique_pids.of(key)}
+
+
+def _process_fields(context: Context, process: Process) -> Event:
+    image, users = process.image, context.users
+    folder, name = os.path.split(image.exe)
+    fields = {
+        "SystemPid": process.key.pid,
+        "UniquePid": context.unique_pids.of(process.key),
+        "StartupParameters": image.command_line,
+        "FileName": name,
+        "FilePath": folder,
+        "FileFullName": image.exe,
+        "UserName": users.name(process.euid),
+        "EffectiveUserName": users.name(process.euid),
+        "EffectiveUid": process.euid,
+        "RealUserName": users.name(process.uid),
+        "RealUid": process.uid,
+        "Uid": process.euid,
+        "LoginUid": process.login_uid,
+        "LoginUserName": users.name(process.login_uid),
+        "LogonSessionId": process.session_id,
+        "WorkingDirectory": process.cwd,
+        "Tty": process.tty,
+        "ContainerId": process.container_id,
+        "CgroupId": process.cgroup_id or None,
+    }
+    fields.update(_file_fields(context, process))
+    return fields
+
+
+def _file_fields(context: Context, process: Process) -> Event:
+    facts = context.facts(process)
+    if facts is None:
+        return {}
+    return {
+        "FileSize": facts.size,
+        "FileCreationTime": facts.created_us,
+        "FileModificationTime": facts.modified_us,
+        "FileType": ELF if facts.is_elf else OTHER_FILE,
+        "Md5": facts.md5,
+        "Sha256": facts.sha256,
+    }
+
+
+def _parent_ids(context: Context, process: Process) -> Event:
+    return {
+        "ParentSystemPid": process.parent.pid or None,
+        "UniqueParentPid": context.unique_pids.of(process.parent),
+    }
+
+
+def _parent_fields(context: Context, process: Process) -> Event:
+    fields = _parent_ids(context, process)
+    parent = context.processes.get(process.parent)
+    if parent is not None:
+        facts = context.facts(parent)
+        fields["ParentFileFullName"] = parent.image.exe
+        fields["ParentStartupParameters"] = parent.image.command_line
+        if facts is not None:
+            fields["ParentMd5"] = facts.md5
+            fields["ParentSha256"] = facts.sha256
+    return fields

@@ -1,0 +1,111 @@
+"""The table of processes, so that an event can name its process and its parent.
+
+A process is kept for some time after its end: its children may start just then. Forks share the
+image (program, arguments, hashes) with their parent until they run another program, as they do in
+the kernel, so that the table stays small.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deodar.agent.enrich.identity import to_tick
+from deodar.agent.sensors.base import UNKNOWN_PROCESS, ProcessKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.agent.enrich.hashes import FileFacts
+
+KEPT_AFTER_EXIT_NS = 60 * 1_000_000_000
+
+
+@dataclass(slots=True)
+class Image:
+    """A program being run: shared by the forks of the process that started it."""
+
+    exe: str = ""
+    command_line: str = ""
+    facts: FileFacts | None = None
+    looked_up: bool = False
+    """Whether the file was already asked for its facts."""
+
+
+@dataclass(slots=True)
+class Process:
+    """What is known about one process."""
+
+    key: ProcessKey
+    parent: ProcessKey = UNKNOWN_PROCESS
+    image: Image = field(default_factory=Image)
+    uid: int = 0
+    euid: int = 0
+    login_uid: int | None = None
+    session_id: int | None = None
+    cwd: str = ""
+    tty: str = ""
+    container_id: str = ""
+    cgroup_id: int = 0
+    ended: bool = False
+
+
+class ProcessTable:
+    """Processes by key; bounded, the longest dead leave first, then the oldest.
+
+    `find_live` is asked for processes that started before the table: it returns a Process or None.
+    """
+
+    def __init__(self, limit: int, find_live: Callable[[int], Process | None]) -> None:
+        self._limit = limit
+        self._find_live = find_live
+        self._processes: dict[ProcessKey, Process] = {}
+        self._newest: dict[int, ProcessKey] = {}
+        self._ended: deque[tuple[int, ProcessKey]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def get(self, key: ProcessKey) -> Process | None:
+        """Return the process of a key; with a start of 0, the newest one of that pid."""
+        if key.start == 0:
+            key = self._newest.get(key.pid, key)
+        return self._processes.get(to_tick(key))
+
+    def find(self, key: ProcessKey) -> Process | None:
+        """Return the process of a key from the table, else from the host if it still lives."""
+        process = self.get(key)
+        if process is None and key.pid:
+            process = self._find_live(key.pid)
+            if process is None or (key.start and to_tick(process.key) != to_tick(key)):
+                return None
+            self.put(process)
+        return process
+
+    def put(self, process: Process) -> None:
+        """Remember a process, in place of what was known under its key."""
+        process.key = to_tick(process.key)
+        self._processes[process.key] = process
+        self._newest[process.key.pid] = process.key
+        if len(self._processes) > self._limit:
+            self._make_room()
+
+    def end(self, process: Process, time_ns: int) -> None:
+        """Note that a process has ended; it is forgotten a minute later."""
+        if not process.ended:
+            process.ended = True
+            self._ended.append((time_ns, process.key))
+        while self._ended and self._ended[0][0] < time_ns - KEPT_AFTER_EXIT_NS:
+            self._forget(self._ended.popleft()[1])
+
+    def _make_room(self) -> None:
+        if self._ended:
+            self._forget(self._ended.popleft()[1])
+        else:
+            self._forget(next(iter(self._processes)))
+
+    def _forget(self, key: ProcessKey) -> None:
+        self._processes.pop(key, None)
+        if self._newest.get(key.pid) == key:
+            del self._newest[key.pid]

@@ -1,0 +1,31 @@
+"""Errors of the agent.
+
+The tree::
+
+    DeodarError
+    ├── AgentError
+    │   ├── NotEnrolledError   the folder holds no agent that a server knows
+    │   ├── TokenError         an enrolment token is cut, changed or of another version
+    │   └── EnrolmentError     the server did not take the token, or is not the one it names
+    └── SensorError            see deodar.agent.sensors.errors
+"""
+
+from __future__ import annotations
+
+from deodar.kit.errors import DeodarError
+
+
+class AgentError(DeodarError):
+    """Base of the agent's errors."""
+
+
+class NotEnrolledError(AgentError):
+    """The agent's folder lacks its settings, its certificate or its key."""
+
+
+class TokenError(AgentError):
+    """An enrolment token cannot be read."""
+
+
+class EnrolmentError(AgentError):
+    """The server could not be reached, is not the one of the token, or said no."""

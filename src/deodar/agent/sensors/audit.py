@@ -1,0 +1,138 @@
+"""The sensor on the kernel's audit system: program starts with arguments, and ordinary exits.
+
+It reads the multicast group for log readers, so it works beside auditd, whoever of the two came
+first; where there is no auditd the kernel may also print records to its own log. Not seen this
+way: forks, ends by a signal, and processes that were there before auditing was first switched on.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from deodar.agent.sensors import audit_control as control
+from deodar.agent.sensors.audit_records import AuditEvent, Grouper, to_exec
+from deodar.agent.sensors.base import Exec, Exit, ProcessKey, Record
+from deodar.agent.sensors.clock import WallClock
+from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
+from deodar.agent.sensors.losses import MALFORMED, Loss
+from deodar.agent.sensors.netlink import HEADER, NetlinkSensor, listen
+from deodar.agent.sensors.procfs import Keys, fill, read_stat
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+READERS = 1  # AUDIT_NLGRP_READLOG, as a mask
+BACKLOG = 8192
+BACKLOG_FULL = Loss("", "the kernel's audit backlog was full (records, not events)")
+UNFINISHED = Loss("", "records of the event were missing")
+LOCKED = (
+    "the audit rules are locked until the next boot (auditctl -e 2); remove that line from "
+    "/etc/audit/rules.d, or use another sensor"
+)
+
+
+class AuditSensor(NetlinkSensor):
+    """Watches execve and exit through audit rules."""
+
+    name = "audit"
+    tier = "audit: program starts and ordinary exits"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._undo: list[Callable[[], None]] = []
+        self._groups = Grouper()
+        self._keys = Keys()
+        self._clock = WallClock()
+        self._lost_before = 0
+
+    def _start(self) -> socket.socket:
+        calls = control.ARCHITECTURES.get(platform.machine())
+        if calls is None:
+            raise SensorUnavailable(f"audit: system calls of {platform.machine()} are not known")
+        channel = listen(control.PROTOCOL, READERS)
+        try:
+            self._calls = calls
+            self._set_up(control.status())
+        except (OSError, SensorUnavailable):
+            channel.close()
+            raise
+        return channel
+
+    def _set_up(self, before: control.Status) -> None:
+        if before.enabled == control.LOCKED:
+            raise SensorUnavailable(LOCKED)
+        self._lost_before = before.lost
+        for rule in (control.exec_rule(self._calls), control.exit_rule(self._calls)):
+            control.add_rule(rule)
+            self._undo.append(partial(control.delete_rule, rule))
+        if before.backlog_limit < BACKLOG:
+            control.set_backlog_limit(BACKLOG)
+            self._undo.append(partial(control.set_backlog_limit, before.backlog_limit))
+        if not before.enabled:
+            control.set_enabled(1)
+            self._undo.append(partial(control.set_enabled, 0))
+
+    def _stop(self) -> None:
+        while self._undo:
+            with suppress(OSError):  # rules locked or flushed meanwhile: nothing left to undo
+                self._undo.pop()()
+
+    def _explain(self, error: OSError) -> str:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return "audit takes root (CAP_AUDIT_CONTROL and CAP_AUDIT_READ) outside of containers"
+        if error.errno in (errno.EPROTONOSUPPORT, errno.ECONNREFUSED):
+            return "this kernel or container has no audit system (CONFIG_AUDIT)"
+        return f"audit: {error.strerror or error}"
+
+    def _count_losses(self) -> None:
+        with suppress(OSError):
+            self._losses.note({BACKLOG_FULL: control.status().lost - self._lost_before})
+
+    def _convert(self, messages: Sequence[bytes]) -> list[Record]:
+        batch: list[Record] = []
+        for data in messages:
+            try:
+                kind = HEADER.unpack_from(data)[1]
+                text = data[HEADER.size :].decode("utf-8", "surrogateescape").rstrip("\0\n")
+                event = self._groups.add(kind, text)
+                if event is not None and event.call:
+                    batch += self._records(event)
+            except (MalformedRecord, ValueError, KeyError):
+                self._losses.add(Loss("", MALFORMED))
+        self._losses.add(UNFINISHED, self._groups.abandoned())
+        return batch
+
+    def _records(self, event: AuditEvent) -> list[Record]:
+        call = event.call
+        if int(call["arch"], 16) != self._calls.arch:
+            return []
+        number = int(call["syscall"])
+        if number in (self._calls.execve, self._calls.execveat) and call.get("success") == "yes":
+            return [self._exec(event)]
+        if number == self._calls.exit_group:
+            return [self._exit(event)]
+        return []
+
+    def _exec(self, event: AuditEvent) -> Exec:
+        pid, parent = int(event.call["pid"]), int(event.call["ppid"])
+        moment = event.time_ns - self._clock.offset()
+        record = to_exec(
+            event,
+            self._keys.of(pid, read_stat(pid), moment),
+            self._keys.of(parent, read_stat(parent), moment),
+        )
+        fill(record)
+        return record
+
+    def _exit(self, event: AuditEvent) -> Exit:
+        pid, status = int(event.call["pid"]), int(event.call["a0"], 16)
+        stat = read_stat(pid)
+        key = self._keys.end(pid) or (stat.key if stat else ProcessKey(pid, 0))
+        moment = event.time_ns - self._clock.offset()
+        lived = max(0, moment - key.start) if key.start else 0
+        return Exit(event.time_ns, key, status & 0xFF, 0, lived, key.start > 0)

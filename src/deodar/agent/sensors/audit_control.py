@@ -1,0 +1,120 @@
+"""The audit system's switches: its status, and the rules that make it report what we need.
+
+Numbers and layouts are those of linux/audit.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from deodar.agent.sensors.netlink import DONE, request
+
+PROTOCOL = 9  # NETLINK_AUDIT
+GET, SET, ADD_RULE, DELETE_RULE, LIST_RULES = 1000, 1001, 1011, 1012, 1013
+MASK_ENABLED, MASK_BACKLOG = 1, 16
+LOCKED = 2
+KEY = b"deodar"
+_STATUS = struct.Struct("<10I")
+_RULE = struct.Struct("<III64I64I64I64II")
+_EXIT_LIST, _ALWAYS = 4, 2
+_FIELD_ARCH, _FIELD_SUCCESS, _FIELD_KEY = 11, 104, 210
+_EQUAL = 0x40000000
+
+
+class Calls(NamedTuple):
+    """Numbers of the system calls to watch, on one architecture."""
+
+    arch: int
+    execve: int
+    execveat: int
+    exit_group: int
+
+
+ARCHITECTURES = {
+    "x86_64": Calls(0xC000003E, 59, 322, 231),
+    "aarch64": Calls(0xC00000B7, 221, 281, 94),
+}
+
+
+@dataclass(frozen=True)
+class Status:
+    """What AUDIT_GET says, as far as it matters here."""
+
+    enabled: int
+    daemon: int
+    """Process id of auditd; 0 when there is none."""
+    backlog_limit: int
+    lost: int
+
+
+def status() -> Status:
+    """Return the state of the audit system; raises OSError."""
+    _, payload = request(PROTOCOL, GET, bytes(_STATUS.size), last=GET)[-1]
+    _, enabled, _, daemon, _, limit, lost, _, _, _ = _STATUS.unpack_from(payload)
+    return Status(enabled, daemon, limit, lost)
+
+
+def set_enabled(value: int) -> None:
+    """Switch auditing on (1) or off (0); raises OSError."""
+    request(PROTOCOL, SET, _STATUS.pack(MASK_ENABLED, value, *([0] * 8)))
+
+
+def set_backlog_limit(value: int) -> None:
+    """Set how many records may wait in the kernel; raises OSError."""
+    request(PROTOCOL, SET, _STATUS.pack(MASK_BACKLOG, 0, 0, 0, 0, value, *([0] * 4)))
+
+
+def exec_rule(calls: Calls) -> bytes:
+    """Return the rule that reports every successful execve and execveat."""
+    return _rule(calls.arch, (calls.execve, calls.execveat), success=True)
+
+
+def exit_rule(calls: Calls) -> bytes:
+    """Return the rule that reports every exit_group: it never comes back, so has no success."""
+    return _rule(calls.arch, (calls.exit_group,), success=False)
+
+
+def add_rule(rule: bytes) -> None:
+    """Add a rule; one that is there already (of an agent that was killed) is taken over.
+
+    Raises OSError.
+    """
+    try:
+        request(PROTOCOL, ADD_RULE, rule)
+    except FileExistsError:
+        return
+
+
+def delete_rule(rule: bytes) -> None:
+    """Delete a rule; raises OSError when it is not there."""
+    request(PROTOCOL, DELETE_RULE, rule)
+
+
+def rules() -> list[bytes]:
+    """Return the rules in force; raises OSError."""
+    answers = request(PROTOCOL, LIST_RULES, last=DONE)
+    return [payload for kind, payload in answers if kind == LIST_RULES]
+
+
+def _rule(arch: int, calls: tuple[int, ...], *, success: bool) -> bytes:
+    fields = [(_FIELD_ARCH, arch), (_FIELD_KEY, len(KEY))]
+    if success:
+        fields.insert(1, (_FIELD_SUCCESS, 1))
+    mask = [0] * 64
+    for call in calls:
+        mask[call // 32] |= 1 << call % 32
+    names = [name for name, _ in fields]
+    values = [value for _, value in fields]
+    return (
+        _RULE.pack(
+            _EXIT_LIST, _ALWAYS, len(fields), *mask, *_padded(names), *_padded(values),
+            *_padded([_EQUAL] * len(fields)), len(KEY),
+        )
+        + KEY
+    )  # fmt: skip
+
+
+def _padded(values: list[int]) -> list[int]:
+    return values + [0] * (64 - len(values))

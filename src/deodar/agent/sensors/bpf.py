@@ -1,0 +1,201 @@
+"""The sensor on eBPF: processes and TCP connections, with everything read in the kernel.
+
+The C side is bpf/core.bpf.c. An exec wakes the reader only when nothing happened before it for a
+while; all else is fetched by a timer, since waking costs the kernel ten times the event itself.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import select
+import struct
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deodar.agent.sensors import listeners, syscall
+from deodar.agent.sensors.clock import WallClock
+from deodar.agent.sensors.decode import KINDS, decode
+from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
+from deodar.agent.sensors.loader import Loaded, load, read_blob
+from deodar.agent.sensors.losses import MALFORMED, Loss, Losses
+from deodar.agent.sensors.ring import Ring
+
+if TYPE_CHECKING:
+    from deodar.agent.sensors.base import Record, SensorCounters
+    from deodar.agent.sensors.ring import Buffer
+
+RING_BYTES = 16 << 20
+TICK = 0.02
+"""Seconds between looks into the ring when no exec wakes the reader."""
+BATCH = 16384
+LOSS_INTERVAL = 1.0
+RING_FULL = "the ring buffer was full"
+RE_ENTERED = "the kernel skipped a program that was interrupted by its own event"
+WAKE, OWN_PID = 0, 1
+"""Places in the settings that the programs share with us."""
+_TALLY = struct.Struct("<QQ")
+
+
+class Session:
+    """What is open while the sensor runs: programs, ring, shared settings, clock."""
+
+    def __init__(self, loaded: Loaded, ring_bytes: int, own_pid: int) -> None:
+        self.loaded = loaded
+        self.malformed = 0
+        self.ring = Ring.map(loaded.maps["ring"], ring_bytes)
+        shared = mmap.mmap(loaded.maps["settings"], mmap.PAGESIZE)
+        self._settings = memoryview(shared).cast("I")
+        self._settings[OWN_PID] = own_pid
+        self._poll = select.epoll()
+        self._poll.register(loaded.maps["ring"], select.EPOLLIN)
+        self._clock = WallClock()
+        self._cpus = possible_cpus()
+        self._batch: list[Record] = []
+        self._offset = 0
+
+    def drain(self) -> list[Record]:
+        """Return what is in the ring, at most `BATCH` records."""
+        self._batch, self._offset = [], self._clock.offset()
+        self.ring.drain(self._take, BATCH)
+        return self._batch
+
+    def wait(self, seconds: float) -> None:
+        """Return after `seconds`, or at the next exec if the last batch was empty.
+
+        May return early when another thread closes the session.
+        """
+        with suppress(ValueError):  # closed meanwhile
+            self._settings[WAKE] = not self._batch
+            if self._batch or not self.ring.waiting():
+                self._poll.poll(seconds)
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        """Return for each kind of record how many were generated, and how many of them lost."""
+        found = {}
+        for kind, name in enumerate(KINDS[1:], start=1):
+            row = syscall.lookup(
+                self.loaded.maps["tallies"], struct.pack("<I", kind), _TALLY.size * self._cpus
+            )
+            pairs = list(_TALLY.iter_unpack(row))
+            found[name] = (sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs))
+        return found
+
+    def losses(self) -> dict[Loss, int]:
+        """Return how many events were lost since the start, by kind and reason."""
+        found = {Loss(name, RING_FULL): lost for name, (_, lost) in self.tallies().items()}
+        programs = self.loaded.programs.values()
+        found[Loss("", RE_ENTERED)] = sum(syscall.program_info(fd)[3] for fd in programs)
+        found[Loss("", MALFORMED)] = self.malformed
+        return found
+
+    def add_listeners(self) -> None:
+        """Tell the programs who listened before they were there."""
+        for endpoint, owner in listeners.find():
+            with suppress(OSError):  # the kernel's own, newer entry; or the map is full
+                syscall.update(self.loaded.maps["listeners"], endpoint, owner, syscall.NO_EXIST)
+
+    def close(self) -> None:
+        """Detach, unmap and free everything."""
+        self._poll.close()
+        self.ring.close()
+        self._settings.release()
+        self.loaded.close()
+
+    def _take(self, buffer: Buffer, at: int, length: int) -> None:
+        try:
+            self._batch.append(decode(buffer, at, length, self._offset))
+        except MalformedRecord:
+            self.malformed += 1
+
+
+class BpfSensor:
+    """Watches processes and TCP with eBPF."""
+
+    name = "bpf"
+    tier = "eBPF: processes and TCP"
+
+    def __init__(self, *, ring_bytes: int = RING_BYTES, own_pid: int | None = None) -> None:
+        """`own_pid` is the process whose sockets are not reported (None: this one; 0: none)."""
+        self._ring_bytes = ring_bytes
+        self._own_pid = os.getpid() if own_pid is None else own_pid
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._losses = Losses(self.name)
+        self._received = 0
+        self._next_look = 0.0
+
+    @property
+    def session(self) -> Session | None:
+        """What is open now, for measurements; None when the sensor is not open."""
+        return self._session
+
+    def open(self) -> None:
+        """Load and attach; raises SensorUnavailable with the reason."""
+        check_host()
+        loaded = load(read_blob("core"), {"ring": self._ring_bytes, "scratch": possible_cpus()})
+        try:
+            session = Session(loaded, self._ring_bytes, self._own_pid)
+            loaded.attach()
+            session.add_listeners()
+        except OSError as error:
+            loaded.close()
+            raise SensorUnavailable(f"mapping the ring: {error.strerror}") from error
+        except SensorUnavailable:
+            session.close()
+            raise
+        self._session = session
+
+    def read(self, timeout: float) -> list[Record]:
+        """Wait up to `timeout` seconds for records; returns a batch, [] on timeout or if closed."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._lock:
+                session = self._session
+                batch = self._fetch(session) if session else []
+            left = deadline - time.monotonic()
+            if batch or left <= 0 or session is None:
+                return batch
+            session.wait(min(left, TICK))
+
+    def counters(self) -> SensorCounters:
+        """Totals since `open`, as of now; as of the last look when the sensor is closed."""
+        with self._lock:
+            if self._session is not None:
+                self._losses.note(self._session.losses())
+            return self._losses.counters(self._received)
+
+    def close(self) -> None:
+        """Stop watching; nothing stays in the kernel."""
+        with self._lock:
+            if self._session is not None:
+                self._losses.note(self._session.losses())
+                self._session.close()
+            self._session = None
+
+    def _fetch(self, session: Session) -> list[Record]:
+        batch = session.drain()
+        self._received += len(batch)
+        if (now := time.monotonic()) >= self._next_look:
+            self._next_look = now + LOSS_INTERVAL
+            self._losses.note(session.losses())
+            batch += self._losses.untold()
+        return batch
+
+
+def check_host() -> None:
+    """Look for what the programs need before trying; raises SensorUnavailable."""
+    if platform.machine() != "x86_64":
+        raise SensorUnavailable(f"no BPF sensor for {platform.machine()} yet, only for x86_64")
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        raise SensorUnavailable("this kernel has no type information (CONFIG_DEBUG_INFO_BTF)")
+
+
+def possible_cpus() -> int:
+    """Return one more than the highest CPU number that this machine can have."""
+    text = Path("/sys/devices/system/cpu/possible").read_text(encoding="ascii")
+    return int(text.strip().rpartition(",")[2].rpartition("-")[2]) + 1

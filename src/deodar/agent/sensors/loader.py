@@ -1,0 +1,123 @@
+"""Load a committed blob into the kernel with nothing but bpf(2): no libbpf, no compiler.
+
+A blob is a libbpf light skeleton (see bpf/build.py): a small program that runs once, makes the
+maps, relocates the sensors' programs to the running kernel and loads them. Everything lives by
+file descriptors alone; nothing is pinned, so a killed agent leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import struct
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from deodar.agent.sensors import syscall
+from deodar.agent.sensors.errors import BlobError, SensorUnavailable
+
+HEAD = struct.Struct("<IIIIQ")  # struct bpf_loader_ctx: bytes, flags, log level, size, buffer
+MEANINGS = {
+    errno.EPERM: "not allowed: it takes root (CAP_BPF and CAP_PERFMON), and a kernel that is not "
+    "locked down to confidentiality",
+    errno.ENOSYS: "this kernel has no bpf(2)",
+    errno.EINVAL: "this kernel does not know what the programs use; Linux 5.17 or later is needed",
+    errno.ENOENT: "this kernel lacks a type or tracepoint that the programs use",
+    errno.ESRCH: "this kernel lacks a type or tracepoint that the programs use",
+    errno.E2BIG: "this kernel's verifier gave up on the programs",
+    errno.EACCES: "this kernel's verifier refused the programs",
+    errno.ENOMEM: "no memory for the maps; a smaller ring may help",
+}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A blob of the package, checked against its manifest."""
+
+    name: str
+    data: bytes
+    instructions: bytes
+    manifest: dict[str, Any]
+
+
+@dataclass
+class Loaded:
+    """Descriptors of what a blob made in the kernel."""
+
+    maps: dict[str, int]
+    programs: dict[str, int]
+    links: list[int] = field(default_factory=list)
+
+    def attach(self) -> None:
+        """Attach every program; raises SensorUnavailable when the kernel refuses one."""
+        for name, program in self.programs.items():
+            try:
+                self.links.append(syscall.attach(program))
+            except OSError as error:
+                raise SensorUnavailable(f"attaching {name}: {meaning(error.errno)}") from error
+
+    def close(self) -> None:
+        """Detach and free everything."""
+        for descriptor in (*self.links, *self.programs.values(), *self.maps.values()):
+            os.close(descriptor)
+        self.links, self.programs, self.maps = [], {}, {}
+
+
+def read_blob(name: str) -> Blob:
+    """Return a blob of the package; raises BlobError when it does not fit its manifest."""
+    folder = resources.files("deodar.agent.sensors") / "blobs"
+    try:
+        manifest = json.loads((folder / f"{name}.json").read_bytes())
+        content = (folder / f"{name}.blob").read_bytes()
+    except (OSError, ValueError) as error:
+        raise BlobError(f"the BPF blob {name} is missing: {error}; install again") from error
+    if hashlib.sha256(content).hexdigest() != manifest["blob"]["sha256"]:
+        raise BlobError(f"the BPF blob {name} differs from its manifest; install again")
+    split = manifest["blob"]["data_bytes"]
+    return Blob(name, content[:split], content[split:], manifest)
+
+
+def load(blob: Blob, sizes: dict[str, int]) -> Loaded:
+    """Run a blob's loader; `sizes` gives max_entries of maps that are not to keep the built-in one.
+
+    Returns the descriptors, not attached yet. Raises SensorUnavailable with what errno means.
+    """
+    places = blob.manifest["context"]
+    context = syscall.buffer(bytes(places["bytes"]))
+    HEAD.pack_into(context, 0, places["bytes"], 0, 0, 0, 0)
+    for name, entries in sizes.items():
+        struct.pack_into("<I", context, places["maps"][name] + 4, entries)
+    try:
+        status = _run(blob, context)
+    except OSError as error:
+        status = -(error.errno or errno.EINVAL)
+    if status < 0:
+        raise SensorUnavailable(f"loading the BPF programs: {meaning(-status)}")
+    return Loaded(_descriptors(context, places["maps"]), _descriptors(context, places["programs"]))
+
+
+def meaning(code: int | None) -> str:
+    """Return what an errno of bpf(2) means for an administrator."""
+    known = MEANINGS.get(code or 0, os.strerror(code or 0))
+    return f"{known} (errno {code}, kernel {platform.release()})"
+
+
+def _run(blob: Blob, context: Any) -> int:
+    work = program = -1
+    try:
+        work = syscall.create_array("deodar_loader", len(blob.data))
+        syscall.update(work, bytes(4), blob.data)
+        program = syscall.load_program(blob.instructions, work)
+        return syscall.run_program(program, context)
+    finally:
+        for descriptor in (work, program):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def _descriptors(context: Any, offsets: dict[str, int]) -> dict[str, int]:
+    return {name: struct.unpack_from("<i", context, at)[0] for name, at in offsets.items()}

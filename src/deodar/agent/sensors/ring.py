@@ -1,0 +1,78 @@
+"""A BPF ring buffer, mapped and drained in Python.
+
+Layout as in the kernel's Documentation/bpf/ringbuf.rst: a page with the consumer's position, a page
+with the producer's, then the data mapped twice in a row so that no record wraps. A record is a
+word (its length; bit 31: being written, bit 30: given up), four unused bytes, and the data.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUSY = 1 << 31
+DISCARDED = 1 << 30
+HEADER = 8
+PAGE = mmap.PAGESIZE
+_WORD = struct.Struct("<I")
+Buffer = mmap.mmap | bytes | bytearray
+
+
+class Ring:
+    """The consumer's side of one ring; plain loads and stores, so for x86-64 alone.
+
+    A CPU with weaker ordering would need barriers, which Python cannot give.
+    """
+
+    def __init__(self, consumer: memoryview, producer: memoryview, data: Buffer, size: int) -> None:
+        self._consumer = consumer  # u64 in its first element, ours to write
+        self._producer = producer
+        self._data = data
+        self._base = len(data) - 2 * size
+        self._mask = size - 1
+
+    @classmethod
+    def map(cls, descriptor: int, size: int) -> Ring:
+        """Map a ring map of `size` bytes; raises OSError."""
+        own = mmap.mmap(descriptor, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        kernel = mmap.mmap(
+            descriptor, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE
+        )
+        return cls(memoryview(own).cast("Q"), memoryview(kernel).cast("Q"), kernel, size)
+
+    def waiting(self) -> bool:
+        """Whether anything was written that has not been taken."""
+        return bool(self._consumer[0] != self._producer[0])
+
+    def drain(self, take: Callable[[Buffer, int, int], None], limit: int) -> int:
+        """Hand up to `limit` records to `take` as (buffer, offset, length); returns how many.
+
+        The space is given back when all are taken, so `take` must copy what it keeps.
+        """
+        position, end = self._consumer[0], self._producer[0]
+        taken = 0
+        try:
+            while position < end and taken < limit:
+                at = self._base + (position & self._mask)
+                (word,) = _WORD.unpack_from(self._data, at)
+                if word & BUSY:
+                    break
+                length = word & ~DISCARDED
+                position += (length + HEADER + 7) & ~7
+                if not word & DISCARDED:
+                    taken += 1
+                    take(self._data, at + HEADER, length)
+        finally:
+            self._consumer[0] = position
+        return taken
+
+    def close(self) -> None:
+        """Unmap."""
+        self._consumer.release()
+        self._producer.release()
+        if isinstance(self._data, mmap.mmap):
+            self._data.close()

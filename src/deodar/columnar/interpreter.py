@@ -1,0 +1,138 @@
+"""The executable specification: a `Spec` carried out literally, one event at a time.
+
+It is slow and it takes what the compiled program refuses: values of the wrong type, unknown event types.
+A property test holds that both give the same row wherever the program gives one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from deodar.columnar.fields import Fields
+from deodar.columnar.spec import Column, Rule, Spec, head
+from deodar.columnar.steps import Convert, compile_steps
+from deodar.columnar.values import COERCE, FAILED, as_kept, decode_object, is_empty, walk
+
+
+class Note(Struct, frozen=True):
+    """A field that did not fit, and why; its value is in ``Extra``."""
+
+    path: str
+    reason: str
+
+
+class Row(Struct, frozen=True):
+    """One row: the columns that are filled, the extra fields, and what did not fit."""
+
+    values: dict[str, Any]
+    extra: dict[str, str]
+    notes: list[Note]
+
+
+class Interpreter:
+    """Executes one spec."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.fields = Fields(spec)
+        self._converters: dict[int, Convert] = {
+            id(rule): compile_steps(rule.steps, column.type)
+            for column in spec.columns
+            for rule in column.rules
+        }
+
+    def row(self, raw: bytes) -> Row:
+        """Return the row of an event's JSON text; raise Refused if it cannot become one."""
+        return _Reading(self, decode_object(raw)).row()
+
+    def convert(self, rule: Rule, value: Any) -> Any:
+        """Return a rule's value in its column's type, None if empty, FAILED if it cannot be."""
+        return self._converters[id(rule)](value)
+
+
+class _Reading:
+    """What is known while one event is read."""
+
+    def __init__(self, interpreter: Interpreter, event: dict[str, Any]) -> None:
+        self._interpreter = interpreter
+        self._spec = interpreter.spec
+        self._event = event
+        given = event.get(self._spec.discriminator)
+        self._given = "" if given is None else as_kept(given)
+        self._type = self._spec.canonical(self._given)
+        self._safe = self._spec.safe(self._type)
+        self._values: dict[str, Any] = {}
+        self._kept: dict[str, None] = {}
+        self._notes: list[Note] = []
+
+    def row(self) -> Row:
+        for column in self._spec.columns:
+            self._fill(column)
+        self._keep_the_rest()
+        text = self._interpreter.fields.kept
+        extra = {name: text(name, self._event[name]) for name in self._kept}
+        return Row(self._values, extra if self._spec.extra else {}, self._notes)
+
+    def _fill(self, column: Column) -> None:
+        filled = False
+        for rule in self._spec.rules(column, self._type):
+            value = self._source(rule)
+            if is_empty(value):
+                continue
+            if filled:
+                self._keep_loser(rule)
+                continue
+            filled = self._place(column, rule, value)
+
+    def _source(self, rule: Rule) -> Any:
+        """Return the rule's value before its steps, in the kind of its source; None if empty."""
+        if rule.path is None:
+            return rule.constant
+        if rule.path == self._spec.discriminator:
+            return self._given
+        value = walk(self._event, rule.path.split("."))
+        if is_empty(value):
+            return None
+        value = COERCE[self._spec.kind(rule.path)](value)
+        if value is FAILED:
+            self._fail(rule.path, f"is no {self._spec.kind(rule.path)}")
+            return None
+        return value
+
+    def _place(self, column: Column, rule: Rule, value: Any) -> bool:
+        value = self._interpreter.convert(rule, value)
+        if value is FAILED:
+            self._fail(rule.path or "", f"cannot be converted to {column.type}")
+            return False
+        if value is None:
+            return False
+        if column.max_length is not None and len(value) > column.max_length:
+            value = value[: column.max_length]
+            self._keep(rule.path)
+        self._values[column.target] = value
+        if rule.label:
+            self._values[column.label_target] = rule.label
+        return True
+
+    def _fail(self, path: str, reason: str) -> None:
+        note = Note(path, reason)
+        if note not in self._notes:
+            self._notes.append(note)
+        self._keep(path)
+
+    def _keep_loser(self, rule: Rule) -> None:
+        if rule.path not in self._safe:
+            self._keep(rule.path)
+
+    def _keep(self, path: str | None) -> None:
+        if path and path != self._spec.discriminator and not is_empty(self._event.get(head(path))):
+            self._kept[head(path)] = None
+
+    def _keep_the_rest(self) -> None:
+        paths = self._spec.reads(self._type) | {self._spec.discriminator}
+        whole = {path for path in paths if not self._spec.is_nested(path)}
+        for name, value in self._event.items():
+            if name not in whole and not is_empty(value):
+                self._kept[name] = None

@@ -1,0 +1,1 @@
+"""All of Deodar on one host: what ``deodar demo`` starts, prints and follows."""

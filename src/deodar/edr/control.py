@@ -1,0 +1,129 @@
+"""The running server's local socket: status, metrics, imports.
+
+Only the owner of the server's folder can open the socket, so nothing is asked for here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from deodar import __version__
+from deodar.edr import importer, web
+from deodar.edr.errors import LogUnavailable
+from deodar.edr.ingest import Ingest, Origin, Receipt, TooManyEvents
+from deodar.kit.body import BodyError, read_body
+from deodar.kit.metrics import metrics_app
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from starlette.requests import Request
+
+    from deodar.columnar.dead_letters import DeadLetterStore
+    from deodar.edr.log.eventlog import EventLog
+
+_BODY = importer.CHUNK_BYTES + importer.LONGEST_LINE
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What the running server tells of itself; counts are since its start, but for `last_seq`."""
+
+    version: str
+    pid: int
+    url: str
+    server_id: str
+    last_seq: int
+    events: int
+    packets: int
+    queued: int
+    waiting_requests: int
+    dead_letters: int
+    dead_letters_dropped: int
+    failure: str | None
+
+
+@dataclass
+class Parts:
+    """What the status is read from."""
+
+    server_id: str
+    log: EventLog
+    ingest: Ingest
+    dead_letters: DeadLetterStore
+    registry: CollectorRegistry
+    url: str = ""
+
+
+def control_app(parts: Parts) -> Starlette:
+    """Return the application for the local socket."""
+    control = _Control(parts)
+    return Starlette(
+        routes=[
+            Route("/status", control.status, methods=["GET"]),
+            Route("/import", control.take, methods=["POST"]),
+            Mount("/metrics", metrics_app(parts.registry)),
+        ]
+    )
+
+
+class _Control:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def status(self, _request: Request) -> Response:
+        parts = self._parts
+        counters = parts.log.counters
+        return web.answer(
+            Status(
+                version=__version__,
+                pid=os.getpid(),
+                url=parts.url,
+                server_id=parts.server_id,
+                last_seq=parts.log.watermark.value,
+                events=counters.events,
+                packets=counters.packets,
+                queued=parts.log.queued,
+                waiting_requests=parts.log.watermark.waiting,
+                dead_letters=parts.dead_letters.count,
+                dead_letters_dropped=parts.dead_letters.dropped,
+                failure=parts.log.failure,
+            )
+        )
+
+    async def take(self, request: Request) -> Response:
+        """Take one part of an import."""
+        try:
+            origin, too_long = _origin(request)
+            body = await read_body(request.stream(), None, max_wire=_BODY, max_plain=_BODY)
+            return web.answer(await take_chunk(self._parts.ingest, origin, body, too_long=too_long))
+        except (ValueError, KeyError) as error:
+            return web.refusal(400, f"bad parameters: {error}")
+        except (BodyError, TooManyEvents) as error:
+            return web.refusal(413, str(error))
+        except (LogUnavailable, OSError) as error:
+            return web.refusal(503, str(error), 2)
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+
+async def take_chunk(ingest: Ingest, origin: Origin, body: bytes, *, too_long: bool) -> Receipt:
+    """Take a part of an import and return the receipt."""
+    if too_long:
+        limit = importer.LONGEST_LINE
+        return await ingest.bury(origin, f"the line is longer than {limit} bytes", body)
+    return await ingest.take(origin, body)
+
+
+def _origin(request: Request) -> tuple[Origin, bool]:
+    given = request.query_params
+    origin = Origin(
+        given["source"][:128], int(given["packet"]), first_line=int(given["first_line"])
+    )
+    return origin, given.get("too_long") == "1"

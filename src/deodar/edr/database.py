@@ -1,0 +1,158 @@
+"""The database of control data: SQLite in the server's folder, or PostgreSQL by URL.
+
+SQLite runs with a write-ahead log and full synchronisation, so that a decision of an administrator
+is on the disk when the command returns, and so that commands and the running server can use it at
+the same time. Migrations are applied when it is opened; doing so again changes nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script.revision import ResolutionError
+from alembic.util.exc import CommandError
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from deodar.edr.errors import ControlDataError
+from deodar.edr.tables import audit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Engine
+
+_BUSY_MS = 10_000
+
+
+def now_us() -> int:
+    """Return the time of day in µs since the epoch."""
+    return time.time_ns() // 1000
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the SQLAlchemy URL of an SQLite file."""
+    return f"sqlite+pysqlite:///{path}"
+
+
+class Database:
+    """An opened database, its tables up to date; safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        """Open the database at an SQLAlchemy URL and bring its tables up to date.
+
+        Raises ControlDataError when it cannot be reached or was made by a newer release.
+        """
+        self._shown = _shown(url)
+        try:
+            self._engine = _engine(url)
+            with _only_one(url):
+                _migrate(self._engine)
+        except (CommandError, ResolutionError) as error:
+            raise ControlDataError(
+                f"the database {self._shown} is of another release of Deodar: {error}"
+            ) from error
+        except (SQLAlchemyError, ImportError, OSError) as error:
+            raise ControlDataError(f"cannot open the database {self._shown}: {error}") from error
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Give a transaction that is committed at the end, or rolled back on an exception.
+
+        Raises ControlDataError when the database does not answer.
+        """
+        with self._told(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Give a connection for reading; raises ControlDataError when the database is away."""
+        with self._told(), self._engine.connect() as connection:
+            yield connection.execution_options(reading=True)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = getattr(error, "orig", None) or error
+            raise ControlDataError(f"the database {self._shown} failed: {reason}") from error
+
+
+def record(
+    connection: Connection, action: str, subject: str, details: str = "", user: str = ""
+) -> None:
+    """Add an audit row within the transaction of the change that it tells of."""
+    row = {"time_us": now_us(), "action": action, "subject": subject, "details": details}
+    connection.execute(audit.insert().values(**row, user=user or f"uid {os.getuid()}"))
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ControlDataError(f"the setting database is no SQLAlchemy URL: {error}") from error
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
+    event.listen(engine, "connect", _tune_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    # Transactions are begun by `_begin_sqlite`, not by the driver.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # IMMEDIATE: a transaction that reads first and then writes cannot fail as "locked" half-way.
+    # Connections for reading only are marked, so that they do not wait for a writer.
+    reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", "deodar.edr:migrations")
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+@contextmanager
+def _only_one(url: str) -> Iterator[None]:
+    """Let one process migrate an SQLite file at a time; elsewhere the transaction does it."""
+    path = make_url(url).database
+    if not url.startswith("sqlite") or not path or path == ":memory:":
+        yield
+        return
+    descriptor = os.open(f"{path}.migrate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        Path(path).touch(mode=0o600)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _shown(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "given in edr.toml"

@@ -1,0 +1,207 @@
+"""Enrolment of agents: a one-time secret against a client certificate for the agent's own key.
+
+The secret is shown once and kept only as a SHA-256. It is used up in the same transaction that
+adds the endpoint, so two agents cannot share one. The certificate's subject is the agent's id,
+which the server gives; an endpoint is let in by the digest of that certificate, so deleting or
+revoking it here takes effect with its next request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+
+from deodar.edr.database import now_us, record
+from deodar.edr.errors import EnrolmentRefused, NotKnown
+from deodar.edr.tables import endpoints, enrolment_tokens
+from deodar.tls import certificates
+from deodar.tls.errors import CertificateError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from deodar.edr.database import Database
+    from deodar.tls.certificates import Pair
+
+PREFIX = "deodar-enroll:v1:"
+ENROLLED, REVOKED = "enrolled", "revoked"
+_CONTACT_EVERY_US = 5_000_000
+_DAY_US = 86_400 * 1_000_000
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What an agent says of its host; texts only for showing."""
+
+    name: str = ""
+    os_name: str = ""
+    os_version: str = ""
+    machine_id: str = ""
+    agent_version: str = ""
+
+
+class EnrolmentRequest(msgspec.Struct, frozen=True):
+    """What an agent sends: the secret of its token, a certificate request (PEM), its host."""
+
+    token: str
+    request: str
+    host: Host = Host()
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """What an agent gets: its id, its certificate and the authority's (PEM)."""
+
+    agent_id: str
+    certificate: str
+    authority: str
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One enrolled host. Times are µs, 0 for never."""
+
+    agent_id: str
+    digest: str
+    state: str
+    name: str
+    os_name: str
+    os_version: str
+    machine_id: str
+    agent_version: str
+    address: str
+    enrolled_us: int
+    last_contact_us: int
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """A new enrolment token: its text for the agent, and when it ends (µs)."""
+
+    token: str
+    expires_us: int
+
+
+class Endpoints:
+    """The endpoints of one server; synchronous, safe to use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def invite(self, url: str, pin: str, seconds: float, note: str = "") -> Invitation:
+        """Make an enrolment token, good for one agent within `seconds`.
+
+        `url` is the server's address for agents and `pin` the SHA-256 of its authority.
+        """
+        secret = secrets.token_urlsafe(32)
+        created = now_us()
+        expires = created + int(seconds * 1_000_000)
+        row = {"hash": _hash(secret), "note": note[:256], "created_us": created}
+        with self._database.write() as connection:
+            old = enrolment_tokens.c.expires_us < created - _DAY_US
+            connection.execute(delete(enrolment_tokens).where(old))
+            connection.execute(insert(enrolment_tokens).values(**row, expires_us=expires))
+            record(connection, "enrolment-token create", note or "-")
+        return Invitation(_token_text(url, pin, secret), expires)
+
+    def enroll(self, authority: Pair, request: EnrolmentRequest, address: str) -> Enrolled:
+        """Use up a token and return the agent's id and certificate.
+
+        Raises EnrolmentRefused when the token is not good, or the certificate request is not; a
+        bad certificate request leaves the token unused.
+        """
+        agent_id = str(uuid.uuid4())
+        try:
+            issued = certificates.issue_client(authority, request.request.encode(), agent_id)
+        except (CertificateError, ValueError) as error:
+            raise EnrolmentRefused(f"the certificate request is not good: {error}") from error
+        now = now_us()
+        token = enrolment_tokens
+        good = (
+            (token.c.hash == _hash(request.token))
+            & token.c.used_us.is_(None)
+            & (token.c.expires_us > now)
+        )
+        with self._database.write() as connection:
+            used = connection.execute(
+                update(token).where(good).values(used_us=now, agent_id=agent_id)
+            )
+            if used.rowcount != 1:
+                raise EnrolmentRefused(
+                    "the enrolment token is unknown, used or outdated; "
+                    "make a new one with: deodar edr enroll"
+                )
+            row = _endpoint_row(agent_id, issued, request.host, address, now)
+            connection.execute(insert(endpoints).values(**row))
+            record(connection, "endpoint enroll", agent_id, request.host.name, user=address)
+        return Enrolled(agent_id, issued.decode(), authority.certificate.decode())
+
+    def by_digest(self, digest: str) -> Endpoint | None:
+        """Return the endpoint with a certificate, enrolled or revoked, or None."""
+        query = select(endpoints).where(endpoints.c.digest == digest)
+        with self._database.read() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _endpoint(row)
+
+    def list(self) -> list[Endpoint]:
+        """Return all endpoints in the order of their enrolment."""
+        query = select(endpoints).order_by(endpoints.c.enrolled_us)
+        with self._database.read() as connection:
+            return [_endpoint(row) for row in connection.execute(query).all()]
+
+    def revoke(self, agent_id: str) -> Endpoint:
+        """Shut an agent out from now on; returns its row. Raises NotKnown."""
+        key = endpoints.c.agent_id == agent_id
+        with self._database.write() as connection:
+            connection.execute(update(endpoints).where(key).values(state=REVOKED))
+            row = connection.execute(select(endpoints).where(key)).first()
+            if row is None:
+                raise NotKnown(f"no endpoint '{agent_id}'; see: deodar edr endpoints list")
+            record(connection, "endpoint revoke", agent_id)
+            return _endpoint(row)
+
+    def note_contact(self, endpoint: Endpoint, address: str, agent_version: str = "") -> None:
+        """Note that an agent was heard just now; written at most every few seconds."""
+        now = now_us()
+        fresh = now - endpoint.last_contact_us < _CONTACT_EVERY_US
+        version = agent_version[:64] or endpoint.agent_version
+        if fresh and version == endpoint.agent_version and address == endpoint.address:
+            return
+        values = {"last_contact_us": now, "address": address, "agent_version": version}
+        key = endpoints.c.agent_id == endpoint.agent_id
+        with self._database.write() as connection:
+            connection.execute(update(endpoints).where(key).values(**values))
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _token_text(url: str, pin: str, secret: str) -> str:
+    data = msgspec.json.encode({"url": url, "pin": pin, "secret": secret})
+    return PREFIX + base64.urlsafe_b64encode(data).decode()
+
+
+def _endpoint_row(
+    agent_id: str, certificate: bytes, host: Host, address: str, now: int
+) -> dict[str, Any]:
+    return {
+        "agent_id": agent_id,
+        "digest": certificates.fingerprint(certificate),
+        "state": ENROLLED,
+        "name": host.name[:256],
+        "os_name": host.os_name[:256],
+        "os_version": host.os_version[:256],
+        "machine_id": host.machine_id[:128],
+        "agent_version": host.agent_version[:64],
+        "address": address,
+        "enrolled_us": now,
+    }
+
+
+def _endpoint(row: Row[Any]) -> Endpoint:
+    return Endpoint(**row._mapping)  # SQLAlchemy's public name for it

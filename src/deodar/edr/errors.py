@@ -1,0 +1,86 @@
+"""Errors of the EDR server.
+
+The tree::
+
+    DeodarError
+    └── EdrError
+        ├── BadRequest              a request's parameters are wrong; the text says which
+        ├── DurationError           a text is no ISO 8601 duration; says where
+        ├── TokenError              a continuation token cannot be used; `reason` says why
+        ├── ControlDataError        the database of control data cannot be used
+        ├── NotKnown                no external system, endpoint or token goes by that name
+        ├── Ambiguous               several external systems go by that name
+        ├── NotAcceptable           an external system cannot be accepted as it is
+        ├── EnrolmentRefused        an enrolment token or request is not good
+        ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
+        ├── LogUnavailable          the event log takes nothing now; repeat later
+        └── ControlError            the running server refused or did not answer a local command
+"""
+
+from __future__ import annotations
+
+from deodar.kit.errors import DeodarError
+
+
+class EdrError(DeodarError):
+    """Base of the EDR server's errors."""
+
+
+class BadRequest(EdrError):
+    """The parameters of a request are wrong; the text names the parameter."""
+
+
+class DurationError(EdrError):
+    """A text is no ISO 8601 duration; `column` counts from 1."""
+
+    def __init__(self, text: str, column: int, expected: str) -> None:
+        shown = text if len(text) <= 40 else f"{text[:40]}…"
+        super().__init__(
+            f"'{shown}' is not an ISO 8601 duration such as PT30S: column {column}: "
+            f"expected {expected}"
+        )
+        self.column = column
+
+
+class TokenError(EdrError):
+    """A continuation token cannot be used; the client is told only that it was not found."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("Continuation token not found")
+        self.reason = reason
+
+
+class ControlDataError(EdrError):
+    """The database of control data cannot be reached or is of a newer release."""
+
+
+class NotKnown(EdrError):
+    """Nothing goes by the name that was given."""
+
+
+class Ambiguous(EdrError):
+    """Several external systems go by the name that was given; the text lists them."""
+
+
+class NotAcceptable(EdrError):
+    """An external system cannot be accepted; the text says what its owner must do."""
+
+
+class EnrolmentRefused(EdrError):
+    """An enrolment token is unknown, used or outdated, or the request beside it is not good."""
+
+
+class PacketRefused(EdrError):
+    """The event log cannot keep what is in a packet; sending it again cannot help."""
+
+
+class LogUnavailable(EdrError):
+    """The event log takes nothing now; `retry_after` is when to repeat, in seconds."""
+
+    def __init__(self, message: str, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ControlError(EdrError):
+    """The running server did not carry out a local command."""

@@ -1,0 +1,278 @@
+"""The events API: external systems fetch events in the log's order, by continuation tokens.
+
+``GET /kata/events_api/v1/<external system id>/events``, after KATA's API of that name. A request
+ends at the first of the number of events and the time that it asked for. Its answer is put
+together from the events' own text, without decoding it. Waiting requests do not ask the store:
+they wait for the log's watermark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deodar import kedrql
+from deodar.edr import events_query, tokens, web
+from deodar.edr.database import now_us
+from deodar.edr.errors import BadRequest, TokenError
+from deodar.edr.external_systems import Access, Caller, valid_id
+from deodar.edr.log.schema import quoted
+from deodar.edr.settings import history_seconds
+from deodar.kedrql.errors import KedrqlError
+from deodar.kit import body
+from deodar.kit.logging import logger
+from deodar.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from starlette.requests import Request
+
+    from deodar.edr.events_query import EventsQuery
+    from deodar.edr.external_systems import Register
+    from deodar.edr.filters import FilterStore
+    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.settings import EventsApi as Settings
+
+CONFLICT = (
+    "Conflict: An external system with the following ip and certificate digest already exists. "
+    "Either delete it or provide a new certificate"
+)
+PREFIX = "/kata/events_api/v1/"
+_RECHECK_AFTER = 1.0
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+log = logger("edr.events_api")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a request goes on: behind the number `seq`, with a filter."""
+
+    seq: int
+    digest: bytes
+    where: kedrql.Sql | None
+
+
+@dataclass
+class Collected:
+    """What has been gathered for one answer."""
+
+    scanned: int
+    parts: list[bytes] = field(default_factory=list)
+    count: int = 0
+    size: int = 0
+    full: bool = False
+
+
+class EventsApi:
+    """The application behind the API's URL."""
+
+    def __init__(
+        self,
+        log_: EventLog,
+        register: Register,
+        filters: FilterStore,
+        key: bytes,
+        settings: Settings,
+        executor: Executor,
+    ) -> None:
+        """`key` signs the tokens; `executor` runs the reads of the store."""
+        self._log = log_
+        self._register = register
+        self._filters = filters
+        self._key = key
+        self._settings = settings
+        self._executor = executor
+        self._history = history_seconds(settings.history)
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes for the server's application."""
+        return [Route(PREFIX + "{system}/{tail:path}", self.events, methods=["GET"])]
+
+    async def events(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            given = events_query.parameters(*_target(request))
+            if given is None:
+                return web.refusal(404, "Not Found")
+            refused = await self._authorise(request)
+            if refused is not None:
+                return refused
+            return await self._answer(request, events_query.parse(given, self._settings))
+        except BadRequest as error:
+            return web.refusal(400, f"Bad Request: {error}")
+        except TokenError as error:
+            system = request.path_params["system"]
+            log.warning("token_refused", id=system, reason=error.reason)
+            return web.refusal(404, str(error))
+        except StoreError as error:
+            log.warning("store_failed", reason=str(error))
+            return web.refusal(503, "Service Unavailable: the event log cannot be read", 5)
+
+    async def _authorise(self, request: Request) -> Response | None:
+        """Return the refusal of a caller who may not read, or None."""
+        caller = _caller(request)
+        if caller is None:
+            return web.refusal(401, "Unauthorized")
+        if not valid_id(caller.id):
+            raise BadRequest("the external system id in the URL is not a UUID or similar name")
+        access = await asyncio.to_thread(self._register.authorise, caller)
+        if access is Access.CONFLICT:
+            return web.refusal(409, CONFLICT)
+        return None if access is Access.GRANTED else web.refusal(401, "Unauthorized")
+
+    async def _answer(self, request: Request, query: EventsQuery) -> Response:
+        system = request.path_params["system"]
+        position = await self._position(system, query)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stop = request.scope.get("state", {}).get("stop")
+        collected = await web.unless_gone(request, self._collect(position, query, stop))
+        if collected is None:
+            return Response(status_code=499)  # nobody is there to see it
+        caller = _caller(request)
+        if caller is None or (
+            loop.time() - began > _RECHECK_AFTER
+            and not await asyncio.to_thread(self._register.still_granted, caller)
+        ):
+            return web.refusal(401, "Unauthorized")
+        await asyncio.to_thread(self._register.note_fetch, caller)
+        token = tokens.Token(self._log.epoch, position.digest, collected.scanned, now_us())
+        return await self._respond(request, collected, tokens.seal(self._key, system, token))
+
+    async def _position(self, system: str, query: EventsQuery) -> Position:
+        """Return where to go on; raises TokenError or BadRequest."""
+        text = query.filter
+        where = _compiled(text) if text else None
+        if not query.token:
+            seq = await self._beginning()
+            digest = await asyncio.to_thread(self._filters.keep, system, text)
+            return Position(seq, digest, where)
+        token = tokens.unseal(self._key, system, query.token)
+        await self._check_age(token)
+        if text:
+            digest = await asyncio.to_thread(self._filters.keep, system, text)
+            return Position(token.seq, digest, where)
+        text = await asyncio.to_thread(self._filters.text, system, token.filter)
+        return Position(token.seq, token.filter, _compiled(text) if text else None)
+
+    async def _beginning(self) -> int:
+        """Return the number behind which an initial request begins."""
+        if self._history == 0:
+            return self._log.watermark.value
+        reader = self._log.reader
+        if self._history is None:
+            return max(0, await self._run(reader.first_seq) - 1)
+        since = now_us() - int(self._history * 1_000_000)
+        return await self._run(reader.seq_before, since)
+
+    async def _check_age(self, token: tokens.Token) -> None:
+        """Raise TokenError for another log, or when what it would get is out of the window."""
+        if token.epoch != self._log.epoch:
+            raise TokenError("it belongs to another event log: this one was replaced since")
+        if token.seq > self._log.watermark.value:
+            raise TokenError("it is ahead of the event log: an older state was restored")
+        oldest = now_us() - int(self._settings.window * 1_000_000)
+        if token.issued_us >= oldest:
+            return
+        received = await self._run(self._log.reader.received_after, token.seq)
+        if received is not None and received < oldest:
+            raise TokenError(
+                f"it is outdated: events after it were received more than "
+                f"{self._settings.window:g} s ago"
+            )
+
+    async def _collect(
+        self, position: Position, query: EventsQuery, stop: asyncio.Event | None
+    ) -> Collected:
+        """Gather events until there are enough, the time is over, or the server stops."""
+        deadline = asyncio.get_running_loop().time() + query.timeout
+        collected = Collected(position.seq)
+        while True:
+            await self._read(position, query, collected, deadline)
+            left = deadline - asyncio.get_running_loop().time()
+            stopping = stop is not None and stop.is_set()
+            if collected.full or left <= 0 or stopping:
+                return collected
+            wanted = collected.scanned + query.max_events - collected.count
+            await self._wait(wanted, left, stop)
+
+    async def _read(
+        self, position: Position, query: EventsQuery, collected: Collected, deadline: float
+    ) -> None:
+        """Read what is in the log now, at least once, no longer than the deadline."""
+        upto = self._log.watermark.value
+        while collected.scanned < upto and not collected.full:
+            found = await self._run(
+                self._log.reader.read,
+                collected.scanned,
+                upto,
+                query.max_events - collected.count,
+                self._settings.max_response_bytes - collected.size,
+                position.where,
+            )
+            collected.scanned = found.scanned
+            if found.count:
+                collected.parts.append(found.joined)
+            collected.count += found.count
+            collected.size += len(found.joined) + 1
+            collected.full = found.cut or collected.count >= query.max_events
+            if asyncio.get_running_loop().time() >= deadline:
+                return
+
+    async def _wait(self, seq: int, seconds: float, stop: asyncio.Event | None) -> None:
+        """Wait until the log has reached a number, the time is over, or the server stops."""
+        reached = asyncio.ensure_future(self._log.watermark.reached(seq, seconds))
+        stopped = asyncio.ensure_future((stop or asyncio.Event()).wait())
+        try:
+            await asyncio.wait((reached, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            reached.cancel()
+            stopped.cancel()
+
+    async def _respond(self, request: Request, collected: Collected, token: str) -> Response:
+        encoding = body.negotiate(request.headers.get("accept-encoding", ""))
+        whole = b"".join(
+            (b'{"events":[', b",".join(collected.parts), b'],"continuationToken":"')
+        ) + (token.encode() + b'"}')
+        headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
+        if encoding != "identity":
+            whole = await self._run(body.encode, whole, encoding)
+            headers["Content-Encoding"] = encoding
+        return Response(whole, 200, headers, media_type=self._settings.content_type)
+
+    async def _run(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, function, *arguments)
+
+
+def _target(request: Request) -> tuple[bytes, bytes]:
+    """Return the raw path behind the system's id, and the raw query."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    behind = raw.split(b"?", 1)[0].removeprefix(PREFIX.encode())
+    return behind.partition(b"/")[2], request.scope.get("query_string", b"")
+
+
+def _caller(request: Request) -> Caller | None:
+    certificate: bytes | None = request.scope.get("client_certificate")
+    if certificate is None:
+        return None
+    return Caller(request.path_params["system"], web.address(request), certificate)
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> kedrql.Sql:
+    try:
+        return kedrql.to_sql(kedrql.parse(text), quoted)
+    except KedrqlError as error:
+        raise BadRequest(str(error)) from error

@@ -1,0 +1,310 @@
+"""The log itself: takes packets, commits them in groups, knows what was taken, wakes readers.
+
+One committer task gives the sequence numbers. It gathers what has come within a few hundredths of
+a second, or while the last block was written, into one block. A block that the store refuses is
+tried again, the same rows under the same deduplication token, until it is in: whether the
+failed try had written it or not, it is there once. Senders are told after a few tries to repeat
+later; their repeats are recognised by the packet's number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from deodar.edr.database import now_us
+from deodar.edr.errors import LogUnavailable, PacketRefused
+from deodar.edr.log.packet import Packet, block
+from deodar.edr.log.reader import Reader
+from deodar.edr.log.schema import TABLE, prepare
+from deodar.edr.log.watermark import Watermark
+from deodar.kit.logging import logger
+from deodar.store.errors import QueryError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from deodar.edr.settings import Ingest as Bounds
+    from deodar.store.engine import Engine
+
+_TRIES_BEFORE_TELLING = 3
+_LONGEST_PAUSE = 5.0
+
+# ClickHouse's codes for a block whose content does not fit the table, whenever it is tried again.
+_CONTENT = frozenset({6, 10, 16, 20, 27, 32, 33, 43, 44, 53, 69, 70, 72, 117, 131, 190, 349})
+
+log = logger("edr.log")
+
+
+class _BadContent(Exception):
+    """The store refuses a block for what is in it."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What the log has done since it was opened."""
+
+    events: int = 0
+    packets: int = 0
+    blocks: int = 0
+    failures: int = 0
+
+
+class _Waiting:
+    """A packet in the queue, and who waits for it to be committed."""
+
+    def __init__(self, packet: Packet) -> None:
+        self.packet = packet
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.done.add_done_callback(_looked_at)
+
+
+class EventLog:
+    """An opened log. All methods belong to one event loop; `reader` may be used in threads."""
+
+    def __init__(
+        self, engine: Engine, bounds: Bounds, epoch: bytes, last_seq: int, taken: dict[str, int]
+    ) -> None:
+        self._engine = engine
+        self._bounds = bounds
+        self._taken = taken
+        self._queue: deque[_Waiting] = deque()
+        self._under_way: dict[tuple[str, int], _Waiting] = {}
+        self._bytes = self._events = 0
+        self._wake = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._failure: str | None = None
+        self.epoch = epoch
+        self.reader = Reader(engine)
+        self.watermark = Watermark(last_seq)
+        self.counters = Counters()
+
+    @property
+    def failure(self) -> str | None:
+        """Why the store takes nothing at present, or None."""
+        return self._failure
+
+    @property
+    def queued(self) -> int:
+        """The number of events that wait to be committed."""
+        return self._events
+
+    def was_taken(self, source: str, number: int) -> bool:
+        """Whether a packet of a source, or one after it, has been committed."""
+        return number <= self._taken.get(source, 0)
+
+    async def append(self, packet: Packet) -> bool:
+        """Take a packet; returns when it is durable: True, or False if it was taken before.
+
+        Packets of one source must come in the order of their numbers. Raises LogUnavailable when
+        the queue is full or the store fails; the packet must then be sent again, and will be in
+        the log once even if this attempt is completed later.
+        """
+        if self.was_taken(*packet.key):
+            return False
+        known = self._under_way.get(packet.key)
+        if self._failure is not None or self._closed.is_set():
+            raise LogUnavailable(self._failure or "the server is stopping")
+        if known is not None:
+            await asyncio.shield(known.done)
+            return False
+        self._check_room(packet)
+        waiting = self._enqueue(packet)
+        await asyncio.shield(waiting.done)
+        return True
+
+    async def run(self) -> None:
+        """Commit what comes until `close`, and then what is still queued."""
+        while not (self._closed.is_set() and not self._queue):
+            await self._gather()
+            group = self._take_group()
+            if group:
+                await self._commit(group)
+
+    def close(self) -> None:
+        """Take nothing more; `run` ends after what is queued."""
+        self._closed.set()
+        self._wake.set()
+
+    def _check_room(self, packet: Packet) -> None:
+        bounds = self._bounds
+        if not self._queue:
+            return  # whatever its size: it could never come in otherwise
+        if (
+            self._bytes + packet.size > bounds.queue_bytes
+            or self._events + packet.events > bounds.queue_events
+        ):
+            raise LogUnavailable("too much waits to be written; repeat later", retry_after=1)
+
+    def _enqueue(self, packet: Packet) -> _Waiting:
+        waiting = _Waiting(packet)
+        self._queue.append(waiting)
+        self._under_way[packet.key] = waiting
+        self._bytes += packet.size
+        self._events += packet.events
+        self._wake.set()
+        return waiting
+
+    async def _gather(self) -> None:
+        """Wait for a first packet, and a little longer for more of them."""
+        while not self._queue and not self._closed.is_set():
+            self._wake.clear()
+            await self._wake.wait()
+        deadline = asyncio.get_running_loop().time() + self._bounds.group_delay
+        while self._events < self._bounds.group_events and not self._closed.is_set():
+            self._wake.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    def _take_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        events = 0
+        while self._queue and (
+            not group or events + self._queue[0].packet.events <= self._bounds.group_events
+        ):
+            waiting = self._queue.popleft()
+            self._bytes -= waiting.packet.size
+            self._events -= waiting.packet.events
+            events += waiting.packet.events
+            group.append(waiting)
+        return group
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        packets = [waiting.packet for waiting in group]
+        first = self.watermark.value + 1
+        try:
+            rows = await asyncio.to_thread(block, packets, first, now_us())
+            if not await self._insert(rows, group):
+                return
+        except (_BadContent, pa.ArrowException) as error:
+            await self._isolate(group, str(error))
+            return
+        for waiting in group:
+            packet = waiting.packet
+            self._taken[packet.source] = max(packet.number, self._taken.get(packet.source, 0))
+            self._under_way.pop(packet.key, None)
+            _resolve(waiting, None)
+        self._count(rows.num_rows, len(group))
+        self.watermark.advance(first + rows.num_rows - 1)
+
+    async def _isolate(self, group: Sequence[_Waiting], reason: str) -> None:
+        """Commit the packets one by one, and refuse the one whose content the store refuses."""
+        if len(group) > 1:
+            for waiting in group:
+                await self._commit([waiting])
+            return
+        log.error("packet_refused", source=group[0].packet.source, reason=reason)
+        self._under_way.pop(group[0].packet.key, None)
+        _resolve(group[0], PacketRefused(f"the event log cannot keep it: {reason}"))
+
+    async def _insert(self, rows: pa.Table, group: Sequence[_Waiting]) -> bool:
+        """Insert a block, again and again; returns False only when the log is closed before."""
+        token = uuid.uuid4().hex
+        tries = 0
+        while True:
+            try:
+                await asyncio.to_thread(self._engine.insert, TABLE, rows, deduplication_token=token)
+            except StoreError as error:
+                if isinstance(error, QueryError) and error.code in _CONTENT:
+                    raise _BadContent(str(error)) from error
+                tries += 1
+                self.counters = _plus(self.counters, failures=1)
+                log.warning(
+                    "store_refuses_block", events=rows.num_rows, tries=tries, reason=str(error)
+                )
+                if tries >= _TRIES_BEFORE_TELLING or self._closed.is_set():
+                    self._tell_failure(str(error), group)
+                if self._closed.is_set():
+                    return False
+                await self._pause(min(0.1 * 2**tries, _LONGEST_PAUSE))
+            else:
+                self._failure = None
+                return True
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+
+    def _tell_failure(self, reason: str, group: Sequence[_Waiting]) -> None:
+        """Let all senders go with an error; only the block under way is kept, to be tried again."""
+        self._failure = f"the event log cannot be written: {reason}"
+        error = LogUnavailable(self._failure, retry_after=5)
+        for waiting in (*group, *self._queue):
+            _resolve(waiting, error)
+        for waiting in self._queue:
+            self._under_way.pop(waiting.packet.key, None)
+        self._queue.clear()
+        self._bytes = self._events = 0
+
+    def _count(self, events: int, packets: int) -> None:
+        self.counters = _plus(self.counters, events=events, packets=packets, blocks=1)
+
+
+def open_log(engine: Engine, bounds: Bounds) -> EventLog:
+    """Bring the store's tables up to date and open the log where it ended.
+
+    Raises StoreError. Call it within the event loop that will use the log.
+    """
+    epoch = prepare(engine)
+    last = engine.query(f"SELECT max(seq) FROM {TABLE}").column(0)[0].as_py()  # noqa: S608
+    ledger = engine.query(f"SELECT toString(source), max(packet) FROM {TABLE} GROUP BY source")  # noqa: S608
+    sources, numbers = (ledger.column(at).to_pylist() for at in (0, 1))
+    taken = {_text(source): int(number) for source, number in zip(sources, numbers, strict=True)}
+    return EventLog(engine, bounds, epoch, int(last or 0), taken)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    engine: Engine, bounds: Bounds, stop: asyncio.Event | None = None
+) -> AsyncIterator[EventLog]:
+    """Give a log with its committer at work; at the end what is queued is committed.
+
+    `stop` is set should the committer ever end by itself; what ended it is raised here.
+    """
+    opened = open_log(engine, bounds)
+    committer = asyncio.create_task(opened.run(), name="event log committer")
+    if stop is not None:
+        committer.add_done_callback(lambda _: stop.set())
+    try:
+        yield opened
+    finally:
+        opened.close()
+        await committer
+
+
+def _resolve(waiting: _Waiting, error: Exception | None) -> None:
+    if waiting.done.done():
+        return
+    if error is None:
+        waiting.done.set_result(None)
+    else:
+        waiting.done.set_exception(error)
+
+
+def _looked_at(future: asyncio.Future[None]) -> None:
+    """Take note of the result, as the sender may have gone."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _plus(counters: Counters, **more: int) -> Counters:
+    return Counters(
+        **{
+            name: getattr(counters, name) + more.get(name, 0)
+            for name in Counters.__dataclass_fields__
+        }
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,202 @@
+"""The running server: opens its parts, serves agents and external systems, stops cleanly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.applications import Starlette
+
+from deodar.columnar.dead_letters import DeadLetterStore
+from deodar.columnar.identity import spec_for
+from deodar.columnar.program import compile as compile_spec
+from deodar.edr import control, metrics, web
+from deodar.edr.agent_api import AgentApi
+from deodar.edr.enrolment import Endpoints
+from deodar.edr.events_api import EventsApi
+from deodar.edr.external_systems import Register
+from deodar.edr.filters import FilterStore
+from deodar.edr.ingest import Ingest
+from deodar.edr.installation import ADDRESS
+from deodar.edr.log import eventlog
+from deodar.events.vocabulary import VOCABULARY
+from deodar.kit.logging import logger
+from deodar.kit.metrics import metrics_app
+from deodar.kit.serve import Endpoint, serve
+from deodar.store.engine import open_engine
+from deodar.tls.contexts import any_client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from deodar.columnar.program import Program
+    from deodar.edr.database import Database
+    from deodar.edr.installation import Installation
+    from deodar.edr.log.eventlog import EventLog
+    from deodar.kit.serve import Bound
+    from deodar.store.engine import Engine
+
+_DECODERS = 2
+_READERS = 4
+
+log = logger("edr.server")
+
+
+@dataclass(frozen=True)
+class WayIn:
+    """An opened log with the way into it."""
+
+    log: EventLog
+    ingest: Ingest
+    dead_letters: DeadLetterStore
+
+
+async def run(
+    installation: Installation,
+    on_ready: Callable[[str], None],
+    stop: asyncio.Event | None = None,
+    engine: Engine | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop`; `on_ready` gets the server's URL.
+
+    `engine` is an opened store to use, and to leave open, instead of the one in the settings.
+    Raises StateError when the folder is in use, StoreError, ControlDataError, ServeError.
+    """
+    stopping = stop or asyncio.Event()
+    async with _parts(installation, stopping, engine) as (parts, app):
+        endpoints = _endpoints(installation, parts, app)
+
+        def ready(bound: Sequence[Bound]) -> None:
+            parts.url = installation.url_at(bound[0].port)
+            installation.directory.write(ADDRESS, f"{parts.url}\n".encode())
+            log.info("ready", url=parts.url, last_seq=parts.log.watermark.value)
+            on_ready(parts.url)
+
+        try:
+            await serve(endpoints, stop=stopping, on_ready=ready)
+        finally:
+            (installation.directory.path / ADDRESS).unlink(missing_ok=True)
+
+
+def print_ready(url: str) -> None:
+    """Print the line by which others see that the server can be used."""
+    line = json.dumps({"ready": True, "url": url, "pid": os.getpid()})
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@contextlib.asynccontextmanager
+async def ingesting(
+    installation: Installation, stop: asyncio.Event | None = None, engine: Engine | None = None
+) -> AsyncIterator[WayIn]:
+    """Hold the folder and give its opened log with the way in, also without a server around it."""
+    settings = installation.settings.ingest
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(installation.directory.lock())
+        if engine is None:
+            opened_here = contextlib.closing(open_engine(installation.store_url))
+            engine = stack.enter_context(opened_here)
+        letters = installation.directory.path / "dead-letters"
+        dead_letters = DeadLetterStore(letters, settings.dead_letter_bytes)
+        executor = stack.enter_context(_threads("decode", _DECODERS))
+        async with eventlog.running(engine, settings, stop) as opened:
+            most = settings.max_packet_events
+            ingest = Ingest(opened, program(), dead_letters, most, executor)
+            yield WayIn(opened, ingest, dead_letters)
+
+
+@functools.cache  # compiling takes half a second, and a program keeps no state
+def program() -> Program:
+    """Return the program that turns events into the log's columns, one for each field."""
+    types = {name: kind.fields for name, kind in VOCABULARY.types.items()}
+    spec = spec_for(VOCABULARY.fields.values(), types, name="edr log")
+    return compile_spec(msgspec.structs.replace(spec, extra=False))
+
+
+@contextlib.asynccontextmanager
+async def _parts(
+    installation: Installation, stop: asyncio.Event, engine: Engine | None
+) -> AsyncIterator[tuple[control.Parts, Starlette]]:
+    async with ingesting(installation, stop, engine) as way_in:
+        with (
+            contextlib.closing(installation.database()) as database,
+            _threads("read", _READERS) as readers,
+        ):
+            parts = control.Parts(
+                server_id=installation.server_id,
+                log=way_in.log,
+                ingest=way_in.ingest,
+                dead_letters=way_in.dead_letters,
+                registry=metrics.registry(way_in.log, way_in.dead_letters),
+            )
+            yield parts, _app(installation, parts, database, readers)
+
+
+def _app(
+    installation: Installation, parts: control.Parts, database: Database, readers: Executor
+) -> Starlette:
+    """Return the application for agents and external systems."""
+    settings = installation.settings
+    events = EventsApi(
+        parts.log,
+        Register(database, settings.external_systems),
+        FilterStore(database),
+        installation.token_key,
+        settings.events_api,
+        readers,
+    )
+    agents = AgentApi(
+        Endpoints(database),
+        parts.ingest,
+        installation.authority,
+        installation.server_id,
+        settings.ingest,
+    )
+    return Starlette(
+        routes=[*events.routes, *agents.routes],
+        exception_handlers={404: _not_found, 405: _not_allowed, Exception: _failed},
+    )
+
+
+def _endpoints(installation: Installation, parts: control.Parts, app: Starlette) -> list[Endpoint]:
+    settings, server = installation.settings, installation.server
+    tls = any_client(server.certificate, server.key)
+    endpoints = [
+        Endpoint(app, settings.host, settings.port, tls=tls),
+        Endpoint(control.control_app(parts), path=installation.directory.socket),
+    ]
+    if settings.metrics_port:
+        app_ = metrics_app(parts.registry)
+        endpoints.append(Endpoint(app_, "127.0.0.1", settings.metrics_port))
+    return endpoints
+
+
+@contextlib.contextmanager
+def _threads(name: str, count: int) -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(count, thread_name_prefix=name) as executor:
+        yield executor
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return web.refusal(404, "Not Found")
+
+
+async def _not_allowed(_request: Request, _error: Exception) -> Response:
+    return web.refusal(405, "Method Not Allowed")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("request_failed", path=request.url.path, reason=repr(error), exc_info=error)
+    return web.refusal(500, "Internal Server Error")

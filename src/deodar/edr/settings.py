@@ -1,0 +1,100 @@
+"""Settings of the EDR server: the file ``edr.toml`` in its folder.
+
+The limits of the events API have no published defaults; these are ours. An external system that
+sends no ``max_events`` or ``max_timeout`` gets the values of this file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from deodar.edr import durations
+from deodar.edr.errors import DurationError
+from deodar.kit.errors import SettingsError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+MB = 1 << 20
+
+
+class EventsApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What external systems get when they ask for nothing, and the most that they may ask for."""
+
+    max_events: Count = 10_000
+    fetch_timeout: Seconds = 5.0
+    max_fetch_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 300.0
+    window: Annotated[float, msgspec.Meta(ge=1, le=31 * 86_400)] = 7200.0
+    # "all", "none", or an ISO 8601 duration: how much history an initial request gets
+    history: str = "all"
+    content_type: Literal["application/json", "application/octet-stream"] = "application/json"
+    max_response_bytes: Annotated[int, msgspec.Meta(ge=64 << 10, le=256 * MB)] = 32 * MB
+    max_filter_length: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 8192
+
+
+class ExternalSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How external systems are recognised, and how many may wait to be accepted."""
+
+    # false: an accepted pair of id and certificate is let in from any address
+    pin_address: bool = True
+    max_pending: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
+    max_pending_per_address: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 16
+
+
+class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of what agents send, and of what waits for the log."""
+
+    max_packet_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 4 * MB
+    max_packet_wire_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 4 * MB
+    max_packet_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5000
+    body_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 30.0
+    queue_bytes: Annotated[int, msgspec.Meta(ge=1024, le=4096 * MB)] = 128 * MB
+    queue_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
+    group_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    group_delay: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.05
+    dead_letter_bytes: Annotated[int, msgspec.Meta(ge=64 << 10)] = 1024 * MB
+
+
+class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # a server for agents of other hosts
+    port: Port = 9443
+    # The names and addresses in the server's certificate; the first one is told to agents.
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    # Empty: an embedded store in the folder. Else clickhouse://user:password@host:port/database
+    store: str = ""
+    # Empty: an SQLite file in the folder. Else an SQLAlchemy URL of PostgreSQL.
+    database: str = ""
+    # 0: metrics only on the control socket. Else also on this port of the loopback address.
+    metrics_port: Port = 0
+    events_api: EventsApi = EventsApi()
+    external_systems: ExternalSystems = ExternalSystems()
+    ingest: Ingest = Ingest()
+
+
+def history_seconds(text: str) -> float | None:
+    """Return how far back an initial request reaches in seconds: None for all, 0.0 for nothing.
+
+    Raises SettingsError when the setting is none of "all", "none" and an ISO 8601 duration.
+    """
+    if text in {"all", "none"}:
+        return None if text == "all" else 0.0
+    try:
+        return durations.parse(text)
+    except DurationError as error:
+        raise SettingsError(
+            f"events_api.history: expected 'all', 'none' or a duration: {error}"
+        ) from error
+
+
+def check(settings: EdrSettings) -> EdrSettings:
+    """Return the settings; raises SettingsError for values that do not fit together."""
+    history_seconds(settings.events_api.history)
+    if settings.events_api.fetch_timeout > settings.events_api.max_fetch_timeout:
+        raise SettingsError("events_api.fetch_timeout is above events_api.max_fetch_timeout")
+    if not settings.names:
+        raise SettingsError("names: give at least one name or address of this server")
+    return settings

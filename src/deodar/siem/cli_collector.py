@@ -1,0 +1,257 @@
+"""``deodar siem collector``: make, run and look at collectors."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deodar.columnar.dead_letters import DeadLetterStore, StoredLetter
+from deodar.kit import logging as logs
+from deodar.siem import control
+from deodar.siem.cli_options import (
+    Authority,
+    ClientTimeout,
+    Debug,
+    Dir,
+    FetchTimeout,
+    Filter,
+    Insecure,
+    Json,
+    MaxEvents,
+    Pins,
+    edr_source,
+    print_json,
+    print_ready,
+    run_until_stopped,
+    siem_home,
+)
+from deodar.siem.collector import board as boards
+from deodar.siem.collector.home import names, open_home, settings_of
+from deodar.siem.connectors.status import Status
+from deodar.siem.errors import SiemError
+from deodar.siem.setup import MadeCollector, Source, add_collector
+from deodar.tls.certificates import fingerprint
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from deodar.kit.directory import StateDirectory
+
+app = typer.Typer(no_args_is_help=True)
+letters_app = typer.Typer(no_args_is_help=True)
+app.add_typer(letters_app, name="dead-letters", help="What could not be normalized or stored.")
+
+Name = Annotated[str, typer.Argument(help="The collector's name.")]
+
+
+@app.command()
+def add(
+    name: Name,
+    path: Dir,
+    edr: Annotated[
+        list[str],
+        typer.Option("--edr", metavar="HOST:PORT", help="For a cluster once for each node."),
+    ],
+    pins: Pins = [],  # noqa: B006 - typer copies it
+    authority: Authority = None,
+    insecure: Insecure = False,
+    max_events: MaxEvents = 0,
+    fetch_timeout: FetchTimeout = 0.0,
+    client_timeout: ClientTimeout = 0.0,
+    filter_text: Filter = "",
+    as_json: Json = False,
+) -> None:
+    """Make a collector for one EDR server (or cluster)."""
+    source: Source = edr_source(
+        edr, pins, authority, insecure, max_events, fetch_timeout, client_timeout, filter_text
+    )
+    print_made(add_collector(siem_home(path), name, source), path, as_json)
+
+
+def print_made(made: MadeCollector, path: Path, as_json: bool) -> None:
+    """Print what was made, and what the EDR server's administrator has to compare."""
+    if as_json:
+        print_json(msgspec.to_builtins(made))
+        return
+    typer.echo(
+        f"Collector {made.name}: {made.folder}/collector.toml\n"
+        f"  external id              {made.external_id}\n"
+        f"  certificate (SHA-256)    {made.certificate_sha256}\n"
+        f"Start it: deodar siem collector run {made.name} --dir {path}\n"
+        "Then accept it on the EDR server; id and certificate must be those above."
+    )
+
+
+@app.command()
+def run(name: Name, path: Dir, debug: Debug = False) -> None:
+    """Run a collector: it asks to be accepted, then fetches until it is stopped."""
+    from deodar.siem.collector.service import run_collector  # noqa: PLC0415 - slow to import
+
+    logs.configure(f"collector {name}", debug=debug)
+    home = open_home(path, name)
+    settings = settings_of(home)
+    details = {"name": name, "external_id": settings.connector.external_id}
+
+    async def work(stop: asyncio.Event) -> None:
+        await run_collector(home, settings, stop=stop, on_ready=lambda: print_ready(details))
+
+    run_until_stopped(work)
+
+
+@app.command(name="list")
+def list_(path: Dir, as_json: Json = False) -> None:
+    """List the collectors with their status."""
+    siem_home(path)
+    reports = [(name, _report(open_home(path, name))) for name in names(path)]
+    if as_json:
+        for name, report in reports:
+            print_json({"name": name, "status": msgspec.to_builtins(report.status)})
+        return
+    table = Table(show_edge=False)
+    for heading in ("collector", "status", "stored", "waiting", "reason"):
+        table.add_column(heading, overflow="fold")
+    for name, report in reports:
+        counts = (str(report.counts.stored), str(report.waiting))
+        table.add_row(name, _coloured(report.status), *counts, report.status.reason)
+    Console().print(table if reports else "there are no collectors")
+
+
+@app.command()
+def status(name: Name, path: Dir, as_json: Json = False) -> None:
+    """Show one collector: status and reason, counts, last error, identity."""
+    home = open_home(path, name)
+    report, settings = _report(home), settings_of(home)
+    digest = fingerprint(home.read(settings.connector.secret))
+    if as_json:
+        identity = {"external_id": settings.connector.external_id, "certificate_sha256": digest}
+        print_json({**msgspec.to_builtins(report), **identity})
+        return
+    lines = Table(show_header=False, box=None)
+    lines.add_row("status", f"{_coloured(report.status)}  {report.status.reason}")
+    if report.status.remedy:
+        lines.add_row("what to do", report.status.remedy)
+    lines.add_row("EDR server", ", ".join(settings.connector.servers()))
+    lines.add_row("external id", settings.connector.external_id)
+    lines.add_row("certificate", digest)
+    for field, count in msgspec.to_builtins(report.counts).items():
+        lines.add_row(field, f"{count:,}")
+    lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
+    lines.add_row("last stored", _when(report.last_stored_time))
+    lines.add_row("last error", f"{_when(report.last_error_time)}  {report.last_error}")
+    Console().print(lines)
+
+
+@app.command(name="reset-token")
+def reset_token(
+    name: Name,
+    path: Dir,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Begin anew: the EDR server sends the history that it holds, also what is stored already."""
+    from deodar.siem.collector.service import reset_stopped  # noqa: PLC0415 - slow to import
+
+    home = open_home(path, name)
+    if not yes:
+        typer.confirm(
+            "Events that the EDR server still holds will come again, as new events. Go on?",
+            abort=True,
+        )
+    try:
+        control.call(home.socket, "POST", "/reset-token")
+    except control.NotRunning:
+        reset_stopped(home, settings_of(home))
+    typer.echo(f"{name} begins with an initial request")
+
+
+@letters_app.command(name="list")
+def letters_list(
+    name: Name,
+    path: Dir,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100,
+    as_json: Json = False,
+) -> None:
+    """List dead letters, the newest first: id, time, batch, path and reason."""
+    letters = _letters(open_home(path, name)).list(limit)
+    if as_json:
+        for letter in letters:
+            print_json(_letter(letter))
+        return
+    table = Table(show_edge=False)
+    for heading in ("id", "time", "path", "reason"):
+        table.add_column(heading, overflow="fold")
+    for stored in letters:
+        time_text = _when(stored.time / 1e6)
+        table.add_row(stored.id, time_text, stored.letter.path, stored.letter.reason)
+    Console(markup=False).print(table if letters else "there are no dead letters")
+
+
+@letters_app.command(name="show")
+def letters_show(
+    name: Name,
+    letter_id: Annotated[str, typer.Argument(metavar="ID")],
+    path: Dir,
+    as_json: Json = False,
+) -> None:
+    """Show one dead letter with its source text."""
+    stored = _letters(open_home(path, name)).read(letter_id)
+    if stored is None:
+        raise SiemError(f"{name} has no dead letter {letter_id}; it may have been dropped")
+    if as_json:
+        print_json(_letter(stored))
+        return
+    typer.echo(f"time    {_when(stored.time / 1e6)}\nbatch   {stored.batch_id}")
+    typer.echo(f"reason  {stored.letter.reason}\npath    {stored.letter.path}")
+    typer.echo(f"source  {stored.letter.source}\n\n{_text(stored)}")
+
+
+def _letters(home: StateDirectory) -> DeadLetterStore:
+    return DeadLetterStore(home.path / "dead-letters", settings_of(home).dead_letter_bytes)
+
+
+def _letter(stored: StoredLetter) -> dict[str, object]:
+    letter = stored.letter
+    return {
+        "id": stored.id,
+        "time": stored.time,
+        "batch_id": stored.batch_id,
+        "reason": letter.reason,
+        "path": letter.path,
+        "index": letter.index,
+        "source": letter.source,
+        "raw": _text(stored),
+    }
+
+
+def _text(stored: StoredLetter) -> str:
+    return stored.letter.raw.decode("utf-8", "backslashreplace")
+
+
+def _report(home: StateDirectory) -> boards.Report:
+    """Return a collector's state: its own word if it runs, else what it wrote last."""
+    try:
+        answer = control.call(home.socket, "GET", "/status", seconds=5.0)
+    except control.NotRunning:
+        never = boards.Board(home.path.name, 0).report()
+        stopped = boards.saved(home) or never
+        red = Status("red", "the collector does not run")
+        return msgspec.structs.replace(stopped, status=red)
+    return msgspec.json.decode(answer.content, type=boards.Report)
+
+
+def _coloured(status: Status) -> str:
+    return f"[{status.colour}]{status.colour}[/]"
+
+
+def _when(seconds: float) -> str:
+    if not seconds:
+        return "never"
+    age = max(0.0, time.time() - seconds)
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
+    return f"{moment} ({age:.0f} s ago)"

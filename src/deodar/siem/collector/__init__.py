@@ -1,0 +1,1 @@
+"""The collector: fetch, journal, normalize, deliver to the core, acknowledge."""

@@ -1,0 +1,142 @@
+"""The collector's journal behind an asynchronous face: one writer in order, waits when it is full.
+
+Appends are never given up half-way: a caller that is cancelled leaves a running append to finish,
+and the next one waits for it, so that the chain of tokens in the journal has no gap and no fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from deodar.kit.journal import JournalFull, JournalUnavailable
+from deodar.kit.logging import logger
+from deodar.siem.collector.record import RecordHeader, encode, saved_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.kit.journal import Journal, Record
+    from deodar.siem.connectors.kata_edr import Deliver
+
+READ_BYTES = 16 << 20
+LOOK_AGAIN = 5.0
+_log = logger("siem.collector")
+
+
+class Desk:
+    """The one owner of an open journal; `token` is where the stream stands in it."""
+
+    def __init__(self, journal: Journal, source: str, hinder: Callable[[str], None]) -> None:
+        """`hinder` is told why appending waits, or "" once it goes on."""
+        self._journal = journal
+        self._source = source
+        self._hinder = hinder
+        self._lock = asyncio.Lock()
+        self._appended = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.token, self.why_initial = saved_token(journal.last_header, source)
+
+    @property
+    def identity(self) -> str:
+        """The journal's own identity, part of each batch's."""
+        return self._journal.identity
+
+    @property
+    def acknowledged(self) -> int:
+        """The number of the last record that is done with."""
+        return self._journal.acknowledged
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not done with."""
+        return len(self._journal)
+
+    @property
+    def bytes_used(self) -> int:
+        """The journal's size on disk."""
+        return self._journal.bytes_used
+
+    async def put(self, command: Deliver, body: bytes) -> None:
+        """Make an answer durable with its token, however long that takes.
+
+        An answer of a stream that was given up meanwhile (its token reset) is dropped.
+        """
+        header = RecordHeader(
+            "answer",
+            self._source,
+            command.token_before,
+            command.token_after,
+            command.url,
+            time.time_ns() // 1000,
+            command.has_events,
+        )
+        await self._chained(header, body)
+
+    async def reset(self) -> None:
+        """Record that the stream begins anew, without a token."""
+        now = time.time_ns() // 1000
+        header = RecordHeader("reset", self._source, self.token, None, "", now, has_events=False)
+        await self._chained(header, b"")
+
+    async def _chained(self, header: RecordHeader, body: bytes) -> None:
+        task = asyncio.create_task(self._append(header, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _append(self, header: RecordHeader, body: bytes) -> None:
+        async with self._lock:
+            if header.kind == "answer" and header.token_before != self.token:
+                _log.info("an answer of the stream before the reset is dropped", url=header.url)
+                return
+            await self._append_durably(encode(header), body)
+            self.token = header.token_after
+            self._appended.set()
+
+    async def _append_durably(self, header: bytes, body: bytes) -> None:
+        while True:
+            self._freed.clear()
+            try:
+                await asyncio.to_thread(self._journal.append, header, body)
+            except JournalFull as error:
+                self._hinder(f"fetching waits, the journal is full: {error}")
+            except JournalUnavailable as error:
+                self._hinder(f"fetching waits, the journal cannot be written: {error}")
+            else:
+                self._hinder("")
+                return
+            await _limited_wait(self._freed)
+
+    async def after(self, number: int) -> list[Record]:
+        """Return the records after `number`, at least one, up to about 16 MB; waits for them."""
+        while True:
+            self._appended.clear()
+            records = await asyncio.to_thread(self._read, number)
+            if records:
+                return records
+            await _limited_wait(self._appended)
+
+    def _read(self, number: int) -> list[Record]:
+        records: list[Record] = []
+        size = 0
+        for record in self._journal.read(number):
+            records.append(record)
+            size += len(record.body)
+            if size >= READ_BYTES:
+                break
+        return records
+
+    async def acknowledge(self, number: int) -> None:
+        """Note that everything up to `number` is done."""
+        await asyncio.to_thread(self._journal.acknowledge, number)
+        self._freed.set()
+
+
+async def _limited_wait(event: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), LOOK_AGAIN)
+    except TimeoutError:
+        return

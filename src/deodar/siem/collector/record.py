@@ -1,0 +1,85 @@
+"""Records of the collector's journal: an answer as it came, or the order to begin anew.
+
+The header says where the stream stood before and after. Once a record is in the journal its token
+counts as consumed: a restarted collector goes on from the last record's `token_after`. Batch and
+event identities come from the journal's own and the record's number, so that whatever is done again
+is recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
+
+
+class RecordHeader(msgspec.Struct, frozen=True):
+    """What is known of one record; `fetched_us` is µs since the epoch.
+
+    `source` names the stream that the tokens belong to.
+    """
+
+    kind: Literal["answer", "reset"]
+    source: str
+    token_before: str | None
+    token_after: str | None
+    url: str
+    fetched_us: int
+    has_events: bool = True
+
+
+def encode(header: RecordHeader) -> bytes:
+    """Return the header as JSON."""
+    return msgspec.json.encode(header)
+
+
+def decode(data: bytes) -> RecordHeader:
+    """Return a header; raises msgspec.MsgspecError when it is none."""
+    return msgspec.json.decode(data, type=RecordHeader)
+
+
+def source_key(settings: KataEdrSettings, certificate_digest: str) -> str:
+    """Return the identity of a stream of events: servers, external id and certificate.
+
+    An EDR server takes a request with any of these changed for an initial one, so a token must not
+    outlive a change.
+    """
+    parts = [*sorted(settings.servers()), settings.external_id.lower(), certificate_digest]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def saved_token(last_header: bytes, source: str) -> tuple[str | None, str]:
+    """Return (token to go on with or None, why there is none or "").
+
+    `last_header` is that of the journal's last record, empty if there was none yet.
+    """
+    if not last_header:
+        return None, "this collector fetches for the first time"
+    try:
+        header = decode(last_header)
+    except msgspec.MsgspecError:
+        return None, "the journal's last record is not readable"
+    if header.source != source:
+        return None, "server address, external id or certificate have changed"
+    if header.token_after is None:
+        return None, "the token was reset"
+    return header.token_after, ""
+
+
+def batch_id(journal_identity: str, number: int) -> str:
+    """Return the identity of the batch that a record becomes."""
+    return f"{journal_identity}-{number}"
+
+
+def event_ids(batch: str, rows: list[int]) -> list[str]:
+    """Return a UUID (version 8, text) for each row index, always the same for the same batch.
+
+    The last 32 bits are the row's index, the others a digest of the batch's identity.
+    """
+    digest = hashlib.blake2b(batch.encode(), digest_size=12).hexdigest()
+    head = f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-b{digest[17:20]}-{digest[20:24]}"
+    return [f"{head}{row:08x}" for row in rows]

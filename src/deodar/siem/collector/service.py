@@ -1,0 +1,218 @@
+"""A running collector: fetch, journal, prepare, deliver, acknowledge, each in its own task.
+
+The next answer is fetched while the former one is normalized and the one before that is stored.
+The order is kept; what is between journal and store is at most a few answers in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from deodar.columnar.dead_letters import DeadLetterStore
+from deodar.columnar.program import compile as compile_spec
+from deodar.kit.errors import StateError
+from deodar.kit.journal import Journal, JournalUnavailable
+from deodar.kit.logging import logger
+from deodar.kit.serve import Endpoint, serve
+from deodar.siem.collector import board as boards
+from deodar.siem.collector.core_client import CoreClient
+from deodar.siem.collector.delivery import Delivery
+from deodar.siem.collector.desk import Desk
+from deodar.siem.collector.intake import Intake
+from deodar.siem.collector.prepare import Preparer, Stamp, without_collection
+from deodar.siem.collector.record import source_key
+from deodar.siem.connectors.kata_edr_driver import Driver, server_context
+from deodar.siem.normalizers import loader
+from deodar.tls.certificates import fingerprint, load_pair
+from deodar.tls.contexts import pinned_client
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from deodar.kit.directory import StateDirectory
+    from deodar.siem.collector.prepare import Prepared
+    from deodar.siem.settings import CollectorSettings
+    from deodar.tls.certificates import Pair
+
+STATUS_SECONDS = 2.0
+_log = logger("siem.collector")
+
+
+async def run_collector(
+    home: StateDirectory,
+    settings: CollectorSettings,
+    *,
+    stop: asyncio.Event,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Run a collector until `stop` is set; `on_ready` is called once it is at work.
+
+    Raises SettingsError, StateError, TlsError or JournalUnavailable when it cannot begin.
+    """
+    pair = load_pair(home.read(settings.connector.secret))
+    source = source_key(settings.connector, fingerprint(pair.certificate))
+    with home.lock(), _journal(home, settings) as journal:
+        board = boards.Board(settings.name, os.getpid())
+        desk = Desk(journal, source, lambda text: _hinder(board, text))
+        _announce(journal, desk, board)
+        core = CoreClient(settings.core.url, _core_context(home, settings))
+        async with core:
+            collector = Collector(home, settings, pair, desk, board, core)
+            await collector.run(stop, on_ready)
+
+
+def _journal(home: StateDirectory, settings: CollectorSettings) -> Journal:
+    return Journal(home.path / "journal", max_bytes=settings.journal_bytes)
+
+
+def _hinder(board: boards.Board, text: str) -> None:
+    board.journal_hindrance = text
+    if text:
+        board.error(text)
+        _log.warning("waiting", reason=text)
+
+
+def _announce(journal: Journal, desk: Desk, board: boards.Board) -> None:
+    for damage in journal.damage:
+        board.error(f"the journal was damaged: {damage}")
+        _log.error("the journal was damaged; answers may be lost", damage=str(damage))
+    if desk.token is None:
+        _log.info("an initial request will be made: history comes first", why=desk.why_initial)
+
+
+def _core_context(home: StateDirectory, settings: CollectorSettings) -> ssl.SSLContext:
+    pair = load_pair(home.read(settings.core.certificate))
+    return pinned_client(home.read(settings.core.authority), pair)
+
+
+class Collector:
+    """The tasks of one collector."""
+
+    def __init__(
+        self,
+        home: StateDirectory,
+        settings: CollectorSettings,
+        pair: Pair,
+        desk: Desk,
+        board: boards.Board,
+        core: CoreClient,
+    ) -> None:
+        self._home = home
+        self._desk = desk
+        self._board = board
+        letters = DeadLetterStore(home.path / "dead-letters", settings.dead_letter_bytes)
+        stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
+        program = compile_spec(loader.load(settings.normalizer))
+        self._preparer = Preparer(program, stamp, desk.identity)
+        self._delivery = Delivery(core, letters, board)
+        context = server_context(settings.connector, pair, home.path)
+        self._driver = Driver(settings.connector, context, Intake(desk, letters, board))
+        self._prepared: asyncio.Queue[Prepared] = asyncio.Queue(maxsize=1)
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] | None) -> None:
+        """Work until `stop` is set."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._driver.run(self._desk.token)),
+                group.create_task(self._prepare()),
+                group.create_task(self._deliver()),
+                group.create_task(self._keep_status()),
+            ]
+            ready = (lambda _bound: on_ready()) if on_ready else None
+            endpoint = Endpoint(control_app(self), path=self._home.socket)
+            await serve([endpoint], stop=stop, on_ready=ready)
+            for task in tasks:
+                task.cancel()
+        self._save_status()
+
+    async def reset_token(self) -> None:
+        """Begin the stream anew: an initial request follows. Durable when this returns."""
+        _log.warning("the token is reset; history comes again")
+        await self._desk.reset()
+        self._driver.begin_anew()
+
+    def report(self) -> boards.Report:
+        """Return the collector's present state."""
+        self._board.waiting = self._desk.waiting
+        self._board.journal_bytes = self._desk.bytes_used
+        return self._board.report()
+
+    async def _prepare(self) -> None:
+        number = self._desk.acknowledged
+        while True:
+            for record in await self._desk.after(number):
+                prepared = await asyncio.to_thread(without_collection, self._preparer, record)
+                await self._prepared.put(prepared)
+                number = record.number
+
+    async def _deliver(self) -> None:
+        while True:
+            prepared = await self._prepared.get()
+            self._board.counts.received += prepared.received
+            self._board.counts.normalized += prepared.rows
+            await self._delivery.deliver(prepared)
+            await self._acknowledge(prepared.number)
+
+    async def _acknowledge(self, number: int) -> None:
+        try:
+            await self._desk.acknowledge(number)
+        except JournalUnavailable as error:  # done in memory; a redo after a crash is recognised
+            self._board.error(str(error))
+            _log.warning("the journal cannot note what is done", reason=str(error))
+
+    async def _keep_status(self) -> None:
+        while True:
+            self._save_status()
+            await asyncio.sleep(STATUS_SECONDS)
+
+    def _save_status(self) -> None:
+        try:
+            boards.save(self._home, self.report())
+        except StateError as error:
+            _log.warning("the status file cannot be written", reason=str(error))
+
+
+def control_app(collector: Collector) -> Any:
+    """Return the application behind a collector's control socket."""
+
+    async def status(_request: Request) -> Response:
+        return Response(msgspec.json.encode(collector.report()), media_type="application/json")
+
+    async def reset(_request: Request) -> Response:
+        await collector.reset_token()
+        return PlainTextResponse("reset")
+
+    async def metrics(_request: Request) -> Response:
+        text = generate_latest(boards.metrics(collector.report()))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/metrics", metrics),
+            Route("/reset-token", reset, methods=["POST"]),
+        ]
+    )
+
+
+def reset_stopped(home: StateDirectory, settings: CollectorSettings) -> None:
+    """Reset the token of a collector that does not run.
+
+    Raises StateError when it does run, JournalError when the journal refuses.
+    """
+    pair = load_pair(home.read(settings.connector.secret))
+    source = source_key(settings.connector, fingerprint(pair.certificate))
+    with home.lock(), _journal(home, settings) as journal:
+        asyncio.run(Desk(journal, source, lambda _text: None).reset())

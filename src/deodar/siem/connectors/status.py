@@ -1,0 +1,19 @@
+"""What a connector tells of itself: a colour, the reason, and what to do about it.
+
+Yellow while it waits for authorization or for its first answer and while errors grow; green from
+the first answer on. Red is for a collector that does not run at all, so no connector says it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A colour with its reason; `remedy` is what an administrator can do, or empty."""
+
+    colour: Literal["yellow", "green", "red"]
+    reason: str
+    remedy: str = ""

@@ -1,0 +1,1 @@
+"""Normalizers: declarative files that say how events of a product become normalized events."""

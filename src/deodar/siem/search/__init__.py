@@ -1,0 +1,1 @@
+"""Search: one read-only SELECT on `events`, checked, bounded and shown."""

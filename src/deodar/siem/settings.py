@@ -1,0 +1,114 @@
+"""Settings of the SIEM: ``siem.toml`` for the core, ``collector.toml`` for each collector."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from deodar.kit import settings as files
+from deodar.kit.errors import SettingsError
+from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Bytes = Annotated[int, msgspec.Meta(ge=1024)]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class SearchLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one search may cost: seconds, rows and bytes of its result, bytes of memory."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    rows: Annotated[int, msgspec.Meta(ge=1)] = 100_000
+    bytes: Bytes = 256 << 20
+    memory: Bytes = 4 << 30
+
+
+class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the storage service takes: bytes of one batch, batches that may wait for the store."""
+
+    max_batch_bytes: Bytes = 256 << 20
+    waiting: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+
+
+class FrontSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ClickHouse protocol front of the store: off unless `enabled`."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Port = 8123
+    user: str = "deodar"
+    password_hash: str = ""
+    allow_writes: bool = False
+
+
+class SiemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The core. An empty `store` is the embedded one in the state folder."""
+
+    tenant_id: str
+    host: str = "127.0.0.1"
+    port: Port = 7210
+    rest_port: Port = 7223
+    store: str = ""
+    storage: StorageSettings = StorageSettings()
+    search: SearchLimits = SearchLimits()
+    front: FrontSettings = FrontSettings()
+
+
+class CoreLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a collector reaches the core; file names are in the collector's folder."""
+
+    url: str
+    certificate: str = "core-client.pem"
+    authority: str = "core-authority.pem"
+
+
+class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One collector. `journal_bytes` bounds what waits for the core on disk."""
+
+    name: str
+    service_id: str
+    tenant_id: str
+    core: CoreLink
+    connector: KataEdrSettings
+    normalizer: str = "kedr"
+    journal_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
+    dead_letter_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
+
+
+def load_siem(path: Path) -> SiemSettings:
+    """Return the core's settings; raises SettingsError that names file and key."""
+    settings = files.load(path, SiemSettings)
+    if settings.front.enabled and not settings.front.password_hash:
+        raise SettingsError(
+            f"{path}: front.password_hash: an enabled front needs one; "
+            "make it with: deodar siem password-hash"
+        )
+    return settings
+
+
+def load_collector(path: Path) -> CollectorSettings:
+    """Return a collector's settings, checked as a whole; raises SettingsError."""
+    settings = files.load(path, CollectorSettings)
+    check_name(settings.name)
+    check(settings.connector, where=str(path))
+    if not settings.core.url.startswith("https://"):
+        raise SettingsError(f"{path}: core.url: an address such as https://127.0.0.1:7210")
+    if settings.journal_bytes < 4 * settings.connector.max_body_bytes:
+        raise SettingsError(f"{path}: journal_bytes must be 4 times connector.max_body_bytes")
+    return settings
+
+
+def check_name(name: str) -> str:
+    """Return a collector's name if it can be a folder's; raises SettingsError."""
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} cannot name a collector: up to 64 letters, digits and . _ -, "
+            "beginning with a letter or digit"
+        )
+    return name

@@ -1,0 +1,1 @@
+"""The events table and the service that takes batches into it."""

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deodar.agent.enrich.events import CONVERTERS, event_of
+from deodar.agent.enrich.hashes import identity_of
+from deodar.agent.enrich.proc import live_process
+from deodar.agent.sensors.base import (
+    Connection,
+    Exec,
+    Exit,
+    Fork,
+    Listen,
+    Lost,
+    ProcessKey,
+    Record,
+)
+from deodar.events.codec import check
+from deodar.events.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    from deodar.agent.enrich.context import Context
+
+NOW = 1_800_000_000_123_456_789
+CHILD = ProcessKey(4_000_001, 50_000_000)
+PROGRAM = Path("/bin/true").resolve()
+
+
+def own_key() -> ProcessKey:
+    live = live_process(os.getpid())
+    assert live is not None
+    return live.key
+
+
+def started(**changes: Any) -> Exec:
+    values: dict[str, Any] = {
+        "argv": [b"/bin/true", b"a b"],
+        "exe": os.fsencode(PROGRAM),
+        "cwd": b"/tmp",
+        "uid": 1,
+        "gid": 1,
+        "euid": 0,
+        "egid": 0,
+        "login_uid": 0,
+        "session_id": 3,
+        "cgroup_id": 77,
+        "tty": "pts/9",
+        "inode": identity_of(PROGRAM.stat()),
+    }
+    return Exec(NOW, CHILD, own_key(), **(values | changes))
+
+
+def records() -> list[Record]:
+    return [
+        started(),
+        Fork(NOW, CHILD, own_key(), uid=1, comm=b"true"),
+        Exit(NOW, CHILD, exit_code=3, run_time_ns=5_000),
+        Connection(
+            NOW, CHILD, "outbound", socket.AF_INET, 6, "127.0.0.1", 5, "192.0.2.1", 443, uid=1
+        ),
+        Listen(NOW, CHILD, "::", 80, 6),
+        Lost(NOW, 12, "bpf", "the ring buffer was full"),
+    ]
+
+
+@pytest.mark.parametrize("record", records(), ids=lambda record: type(record).__name__)
+def test_every_event_fits_the_vocabulary(context: Context, record: Record) -> None:
+    event = event_of(context, record)
+    assert check(event) == []
+    allowed = set(VOCABULARY.types[event["EventType"]].fields)
+    assert set(event) <= allowed
+    assert event["Timestamp"] == NOW // 1000
+    assert event["HostName"] == "host-1"
+    assert "" not in event.values()
+    assert None not in event.values()
+
+
+def test_every_kind_of_record_has_a_converter() -> None:
+    assert {type(record) for record in records()} == set(CONVERTERS)
+
+
+def test_process_tells_program_parent_and_users(context: Context) -> None:
+    event = event_of(context, started())
+    content = PROGRAM.read_bytes()
+    assert event["EventType"] == "process"
+    assert event["StartupParameters"] == "/bin/true 'a b'"
+    assert event["FileFullName"] == str(PROGRAM)
+    assert (event["FilePath"], event["FileName"]) == (str(PROGRAM.parent), PROGRAM.name)
+    assert event["Md5"] == hashlib.md5(content).hexdigest()
+    assert event["Sha256"] == hashlib.sha256(content).hexdigest()
+    assert event["FileSize"] == len(content)
+    assert event["FileType"] == 8
+    assert (event["UserName"], event["RealUserName"], event["LoginUserName"]) == (
+        "root",
+        "daemon",
+        "root",
+    )
+    assert (event["Uid"], event["RealUid"], event["LogonSessionId"]) == (0, 1, 3)
+    assert event["ParentSystemPid"] == os.getpid()
+    assert event["ParentFileFullName"] == os.path.realpath(sys.executable)
+    assert event["ParentSha256"] == hashlib.sha256(Path(sys.executable).read_bytes()).hexdigest()
+    assert (event["WorkingDirectory"], event["Tty"], event["CgroupId"]) == ("/tmp", "pts/9", 77)
+
+
+def test_events_of_one_process_carry_one_unique_pid(context: Context) -> None:
+    events = [event_of(context, record) for record in records()[:5]]
+    assert len({event["UniquePid"] for event in events}) == 1
+    child = started(argv=[b"x"])
+    child.key, child.parent = ProcessKey(4_000_002, 90_000_000), CHILD
+    event = event_of(context, child)
+    assert event["UniqueParentPid"] == events[0]["UniquePid"]
+    assert event["UniquePid"] != events[0]["UniquePid"]
+
+
+def test_parent_that_has_ended_still_names_itself_to_its_child(context: Context) -> None:
+    event_of(context, started())
+    event_of(context, Exit(NOW, CHILD))
+    child = started()
+    child.key, child.parent = ProcessKey(4_000_002, 90_000_000), CHILD
+    event = event_of(context, child)
+    assert event["ParentStartupParameters"] == "/bin/true 'a b'"
+    assert event["ParentMd5"] == hashlib.md5(PROGRAM.read_bytes()).hexdigest()
+
+
+def test_fork_has_the_program_of_its_parent_until_it_runs_another(context: Context) -> None:
+    event_of(context, started())
+    forked = ProcessKey(4_000_003, 90_000_000)
+    event = event_of(context, Fork(NOW, forked, CHILD, uid=1, euid=1))
+    assert event["EventType"] == "process_fork"
+    assert event["StartupParameters"] == "/bin/true 'a b'"
+    assert event["ParentSystemPid"] == CHILD.pid
+    assert event["UserName"] == "daemon"
+    other = started(argv=[b"other"])
+    other.key, other.parent = forked, CHILD
+    event_of(context, other)
+    assert event_of(context, Exit(NOW, forked))["StartupParameters"] == "other"
+    assert event_of(context, Exit(NOW, CHILD))["StartupParameters"] == "/bin/true 'a b'"
+
+
+def test_end_tells_code_or_signal_but_never_both(context: Context) -> None:
+    event_of(context, started())
+    by_itself = event_of(context, Exit(NOW, CHILD, exit_code=0, run_time_ns=1_500_000))
+    assert (by_itself["ExitCode"], by_itself["RunTimeUs"]) == (0, 1500)
+    assert "ExitSignal" not in by_itself
+    killed = event_of(context, Exit(NOW, CHILD, signal=9))
+    assert killed["ExitSignal"] == 9
+    assert "ExitCode" not in killed
+    assert killed["EndTime"] == NOW // 1000
+
+
+def test_unknown_process_still_has_its_end_told(context: Context) -> None:
+    event = event_of(context, Exit(NOW, ProcessKey(4_000_009, 0), exit_code=1))
+    assert (event["SystemPid"], event["ExitCode"]) == (4_000_009, 1)
+    assert "UniquePid" not in event
+
+
+@pytest.mark.parametrize(("direction", "number"), [("outbound", 1), ("inbound", 0)])
+def test_connection_tells_both_sides(context: Context, direction: Any, number: int) -> None:
+    event_of(context, started())
+    record = Connection(NOW, CHILD, direction, socket.AF_INET6, 6, "::1", 40000, "2001:db8::1", 22)
+    event = event_of(context, record)
+    assert event["Direction"] == number
+    assert event["Protocol"] == 6
+    assert (event["LocalIp"], event["LocalPort"]) == ("::1", 40000)
+    assert (event["RemoteIp"], event["RemotePort"]) == ("2001:db8::1", 22)
+    assert event["FileFullName"] == str(PROGRAM)
+
+
+def test_connection_of_nobody_known_has_the_sockets_owner(context: Context) -> None:
+    record = Connection(NOW, ProcessKey(0, 0), "inbound", 2, 6, "127.0.0.1", 1, "127.0.0.1", 2, 1)
+    event = event_of(context, record)
+    assert event["UserName"] == "daemon"
+    assert "SystemPid" not in event
+
+
+def test_cut_arguments_and_deleted_programs_are_marked(context: Context) -> None:
+    event = event_of(context, started(argv_truncated=True, deleted=True))
+    assert (event["StartupParametersTruncated"], event["FileDeleted"]) == (1, 1)
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_event(context: Context) -> None:
+    event = event_of(
+        context, started(argv=[b"\xff\xfe"], exe=b"/bin/\xff", cwd=b"/\xfe", inode=None)
+    )
+    assert event["StartupParameters"] == r"$'\xff\xfe'"
+    assert event["FileFullName"] == "/bin/\\xff"
+    assert check(event) == []
+
+
+def test_process_of_which_nothing_was_seen_has_its_name(context: Context) -> None:
+    bare = started(argv=[], exe=b"", comm=b"kworker", inode=None, cwd=b"", tty="", complete=False)
+    event = event_of(context, bare)
+    assert event["FileFullName"] == "kworker"
+    assert event["SystemPid"] == CHILD.pid
+
+
+def test_loss_is_told_with_count_place_and_reason(context: Context) -> None:
+    event = event_of(context, Lost(NOW, 12, "bpf", "the ring buffer was full"))
+    assert (event["LostCount"], event["LostStage"]) == (12, "bpf")
+    assert event["LostReason"] == "the ring buffer was full"
+    assert event["LostFirstTime"] == event["LostLastTime"] == NOW // 1000

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deodar.agent.enrich import proc
+
+
+def test_this_process_is_described() -> None:
+    found = proc.live_process(os.getpid())
+    assert found is not None
+    assert found.key.pid == os.getpid()
+    assert found.key.start > 0
+    assert found.parent.pid == os.getppid()
+    assert found.exe == os.fsencode(os.path.realpath(sys.executable))
+    assert found.uid == os.getuid()
+    assert found.euid == os.geteuid()
+    assert found.cwd == os.fsencode(Path.cwd())
+
+
+def test_every_process_includes_this_one_and_the_first() -> None:
+    found = {process.key.pid: process for process in proc.every_process()}
+    assert os.getpid() in found
+    assert 1 in found
+
+
+def test_process_that_is_gone_is_none() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert proc.live_process(child.pid) is None
+    assert proc.read_stat(Path("/proc") / str(child.pid)) is None
+    assert proc.container_id(child.pid) is None
+
+
+def test_arguments_keep_empty_ones_and_bytes() -> None:
+    argv = ["sleep", "30"]
+    with subprocess.Popen([b"/bin/sh", b"-c", b"sleep 30", b"", b"\xff"]) as child:
+        try:
+            found = proc.live_process(child.pid)
+            assert found is not None
+            assert found.argv[-2:] in ((b"", b"\xff"), tuple(a.encode() for a in argv))
+        finally:
+            child.kill()
+
+
+def test_stat_with_odd_command_names_is_read(tmp_path: Path) -> None:
+    fields = ["S", "42", "7", "7", "34817", *["0"] * 14, "123", *["0"] * 30]
+    (tmp_path / "stat").write_bytes(b"9 (a) R (b) " + " ".join(fields).encode())
+    stat = proc.read_stat(tmp_path)
+    assert stat is not None
+    assert (stat.comm, stat.parent_pid, stat.start) == (b"a) R (b", 42, 1_230_000_000)
+    assert proc.terminal_name(stat.terminal) == "pts/1"
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [
+        (0, ""),
+        (os.makedev(136, 5), "pts/5"),
+        (os.makedev(137, 1), "pts/257"),
+        (os.makedev(4, 1), "tty1"),
+        (os.makedev(4, 64), "ttyS0"),
+    ],
+)
+def test_terminals_are_named_as_in_dev(device: int, name: str) -> None:
+    assert proc.terminal_name(device) == name
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("0::/system.slice/docker-{}.scope", True),
+        ("5:memory:/docker/{}", True),
+        ("0::/kubepods/besteffort/pod1/{}", True),
+        ("0::/../cri-containerd:{}", True),
+        ("0::/machine.slice/libpod-{}.scope/container", True),
+        ("0::/user.slice/user-0.slice/session-1.scope", False),
+        ("0::/x/a{}", False),
+    ],
+)
+def test_container_is_told_from_the_control_group(line: str, found: bool, tmp_path: Path) -> None:
+    identity = "0123456789abcdef" * 4
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cgroup").write_text(line.format(identity) + "\n")
+    assert proc.container_id(7, tmp_path) == (identity if found else "")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deodar.agent import status
+from deodar.agent.errors import NotEnrolledError
+from deodar.agent.run import RunOptions, run
+from deodar.events.builders import EventBuilder
+from deodar.kit.children import Child
+from deodar.kit.directory import StateDirectory
+from deodar.kit.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+EVENTS = 20_000
+AGENT = (sys.executable, "-m", "deodar", "agent")
+FORBIDDEN = ("pyarrow", "chdb", "starlette", "sqlalchemy", "uvicorn", "OpenSSL", "pandas", "numpy")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(EventBuilder(7).ndjson(EVENTS))
+    return path
+
+
+@pytest.fixture
+def agent(tmp_path: Path, server: Any) -> Iterator[Callable[..., Child]]:
+    """Start an agent enrolled at the scripted server; its folder is tmp_path/agent."""
+    children: list[Child] = []
+    transfer = {"maximum_events": 500}
+    from deodar.agent.settings import TransferSettings
+
+    server.enrol(tmp_path / "agent", transfer=TransferSettings(**transfer))
+
+    def begin(*options: object) -> Child:
+        words = [*AGENT, "run", "--dir", str(tmp_path / "agent"), *map(str, options)]
+        child = Child(f"agent-{len(children)}", words, tmp_path)
+        children.append(child)
+        return child.start()
+
+    yield begin
+    for child in children:
+        if child.alive:
+            child.stop()
+
+
+def ids_of(file: Path) -> list[str]:
+    return [json.loads(line)["Id"] for line in file.read_bytes().splitlines()]
+
+
+def test_replay_delivers_every_event_once_and_ends(
+    agent: Callable[..., Child], server: Any, file: Path, until: Callable[..., Any], tmp_path: Path
+) -> None:
+    child = agent("--replay", file, "--exit-at-end")
+    ready = child.ready(30)
+    assert ready["ready"] is True
+    assert ready["sensor"] == "replay"
+    until(lambda: not child.alive, 60)
+    assert server.ids() == ids_of(file)
+    told = status.read(StateDirectory(tmp_path / "agent"))
+    assert told is not None
+    assert told.uplink.events == EVENTS
+    assert told.losses == {}
+    assert not told.is_running()
+
+
+@pytest.mark.parametrize("trouble", ["none", "answers get lost"])
+def test_every_event_arrives_once_though_the_agent_is_killed(
+    trouble: str,
+    agent: Callable[..., Child],
+    server: Any,
+    steps: Any,
+    file: Path,
+    until: Callable[..., Any],
+) -> None:
+    if trouble != "none":
+        server.script.extend([None, None, steps.Lose(), steps.Reset(), steps.Say(503)] * 4)
+    for share in (1, 2, 3):
+        child = agent("--replay", file, "--rate", 15_000)
+        until(lambda share=share: len(server.events) >= EVENTS * share // 5, 60)
+        os.kill(child.pid, signal.SIGKILL)
+        until(lambda child=child: not child.alive)
+    last = agent("--replay", file, "--exit-at-end")
+    until(lambda: not last.alive, 60)
+    assert server.ids() == ids_of(file)
+
+
+def test_every_event_arrives_once_though_the_server_is_restarted(
+    agent: Callable[..., Child],
+    server: Any,
+    steps: Any,
+    file: Path,
+    until: Callable[..., Any],
+    tmp_path: Path,
+    authority: Any,
+) -> None:
+    child = agent("--replay", file, "--rate", 20_000, "--exit-at-end")
+    until(lambda: len(server.events) > EVENTS // 4, 60)
+    server.script.extend([steps.Reset()] * 3)
+    until(lambda: not child.alive, 60)
+    assert server.ids() == ids_of(file)
+
+
+def test_stopped_agent_keeps_what_the_server_did_not_take(
+    agent: Callable[..., Child],
+    server: Any,
+    steps: Any,
+    file: Path,
+    until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    server.script.extend([steps.Say(503, headers=(("Retry-After", "300"),))] * 2)
+    child = agent("--replay", file)
+    until(lambda: server.requests)
+    os.kill(child.pid, signal.SIGTERM)
+    until(lambda: not child.alive, 20)
+    assert server.ids() == []
+    told = status.read(StateDirectory(tmp_path / "agent"))
+    assert told is not None
+    assert told.spool.events > 0
+    assert "503" in told.uplink.problem
+    server.script.clear()
+    again = agent("--replay", file, "--exit-at-end")
+    until(lambda: not again.alive, 60)
+    assert server.ids() == ids_of(file)
+
+
+def test_second_agent_in_the_same_folder_is_refused(
+    agent: Callable[..., Child], tmp_path: Path, file: Path
+) -> None:
+    first = agent("--replay", file)
+    first.ready(30)
+    with pytest.raises(StateError, match=f"in use by process {first.pid}"):
+        run(StateDirectory(tmp_path / "agent"), RunOptions(replay=file))
+
+
+def test_agent_that_is_not_enrolled_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotEnrolledError, match="deodar agent enroll"):
+        run(StateDirectory.create(tmp_path / "new"), RunOptions())
+
+
+def test_agent_is_small(
+    agent: Callable[..., Child], server: Any, file: Path, until: Callable[..., Any], tmp_path: Path
+) -> None:
+    child = agent("--replay", file)
+    until(lambda: len(server.events) == EVENTS, 60)
+    told = until(lambda: status.read(StateDirectory(tmp_path / "agent")))
+    assert told.memory_bytes < 60e6
+    assert child.alive
+
+
+def test_agent_imports_nothing_of_the_servers() -> None:
+    code = "import deodar.agent.run, deodar.agent.sensors.choose, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    tops = {name.split(".")[0] for name in done.stdout.split()}
+    assert tops.isdisjoint(FORBIDDEN)
+    assert not {
+        name for name in done.stdout.split() if name.startswith(("deodar.edr", "deodar.siem"))
+    }

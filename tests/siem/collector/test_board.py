@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from prometheus_client import generate_latest
+
+from deodar.kit.directory import StateDirectory
+from deodar.siem.collector import board as boards
+from deodar.siem.connectors.status import Status
+
+
+def board():
+    made = boards.Board("kedr", 42)
+    made.connector = Status("green", "receiving events")
+    return made
+
+
+def test_the_way_to_the_core_can_turn_a_green_connector_yellow():
+    made = board()
+    assert made.status.colour == "green"
+    made.core_hindrance = "the core is away"
+    assert made.status == Status("yellow", "the core is away")
+    made.connector = Status("yellow", "waiting for authorization")
+    assert made.status.reason == "waiting for authorization"
+
+
+def test_a_saved_report_is_red_when_read_without_the_program(tmp_path):
+    home = StateDirectory(tmp_path)
+    made = board()
+    made.counts.received = 5
+    made.error("oops")
+    boards.save(home, made.report())
+    found = boards.saved(home)
+    assert found.status.colour == "red"
+    assert found.counts.received == 5
+    assert found.last_error == "oops"
+
+
+def test_no_report_or_a_broken_one_is_none(tmp_path):
+    home = StateDirectory(tmp_path)
+    assert boards.saved(home) is None
+    home.write(boards.FILE, b"{")
+    assert boards.saved(home) is None
+
+
+def test_a_report_does_not_change_with_the_board():
+    made = board()
+    report = made.report()
+    made.counts.received += 1
+    assert report.counts.received == 0
+
+
+def test_metrics_show_counts_and_the_colour():
+    made = board()
+    made.counts.received = 7
+    made.stored(6)
+    text = generate_latest(boards.metrics(made.report())).decode()
+    assert 'deodar_collector_events_total{stage="received"} 7.0' in text
+    assert 'deodar_collector_events_total{stage="stored"} 6.0' in text
+    assert 'deodar_collector_status{colour="green"} 1.0' in text
+    assert 'deodar_collector_status{colour="red"} 0.0' in text
