@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,23 +16,25 @@ import zstandard
 from bench.report import Line, cpu_seconds
 from bench.stand import chunks, give, rate, stack
 from deodar.agent.settings import AgentSettings
-from deodar.columnar.envelope import split_lines
-from deodar.columnar.identity import spec_for
-from deodar.columnar.program import compile as compile_spec
 from deodar.demo.stack import deodar
+from deodar.edr.ingest import Origin, decode
 from deodar.edr.log import schema
-from deodar.events.vocabulary import VOCABULARY
+from deodar.edr.log.packet import block
+from deodar.edr.server import program
 from deodar.kit.settings import load
 from deodar.store.engine import open_engine
 from deodar.tls.certificates import load_pair
 from deodar.tls.contexts import pinned_client
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deodar.demo.stack import Stack
 
-EVENTS = 200_000
-PACKET = 5_000
-SENDERS = 4
+EVENTS = 160_000
+PACKET = 2_000
+SENDERS = 8
+GROUP = 10_000 // PACKET
 
 
 def main() -> None:
@@ -94,15 +95,19 @@ def _client(parts: Stack, url: str, number: int) -> httpx.Client:
 
 def insert(folder: Path, packets: list[bytes]) -> float:
     """Insert the same rows straight into the engine; returns events per second."""
-    program = compile_spec(spec_for(VOCABULARY.fields.values()))
-    texts = [split_lines(zstandard.decompress(packet)) for packet in packets]
-    blocks = [program.run(lines).batch for lines in texts]
+    way_in = program()
+    decoded = [
+        decode(way_in, Origin("bench", number), zstandard.decompress(packet), PACKET)[0]
+        for number, packet in enumerate(packets)
+    ]
+    groups = [decoded[at : at + GROUP] for at in range(0, len(decoded), GROUP)]
+    blocks = [block(group, 1, time.time_ns() // 1000) for group in groups]
     engine = open_engine(f"chdb://{folder}")
     schema.prepare(engine)
     began = time.monotonic()
-    for block in blocks:
-        engine.insert(schema.TABLE, block)
-    result = rate(sum(block.num_rows for block in blocks), began)
+    for rows in blocks:
+        engine.insert(schema.TABLE, rows)
+    result = rate(sum(rows.num_rows for rows in blocks), began)
     engine.close()
     return result
 

@@ -279,12 +279,14 @@ static __always_inline u32 pid_namespace_of(struct task_struct *task)
 	struct pid *pid = task->thread_pid;
 	struct pid_namespace *ns;
 	u32 level = pid->level;
+	void *untyped;
 
 	if (!level)
 		return pid->numbers[0].ns->ns.inum;
 	level &= 63; /* the kernel nests 32 deep */
+	untyped = BPF_CORE_READ(task, thread_pid); /* a plain number: typed pointers do not add */
 	bpf_core_read(&ns, sizeof(ns),
-		      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+		      untyped + bpf_core_field_offset(struct pid, numbers) +
 			      level * bpf_core_type_size(struct upid) +
 			      bpf_core_field_offset(struct upid, ns));
 	return BPF_CORE_READ(ns, ns.inum);

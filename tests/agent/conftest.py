@@ -19,7 +19,7 @@ import zstandard
 
 from deodar.agent.enrich.context import Context
 from deodar.agent.enrich.host import HostFacts
-from deodar.agent.enroll import CERTIFICATE, KEY, SETTINGS
+from deodar.agent.enrolled import AUTHORITY, CERTIFICATE, KEY, SETTINGS
 from deodar.agent.settings import AgentSettings, ServerSettings
 from deodar.kit import settings as toml
 from deodar.kit.directory import StateDirectory
@@ -111,6 +111,8 @@ class Server:
     packets: int = 0
     requests: int = 0
     greetings: int = 0
+    caller: str = ""
+    """What the last request said it came from."""
     duplicates: int = 0
     secrets: set[str] = field(default_factory=set)
     agents: set[str] = field(default_factory=set)
@@ -127,6 +129,7 @@ class Server:
         request, key = make_request("agent")
         directory.write_secret(KEY, key)
         directory.write_secret(CERTIFICATE, issue_client(self.authority, request, AGENT_ID))
+        directory.write_secret(AUTHORITY, self.authority.certificate)
         server = ServerSettings(url=self.url, pins=[self.pin], **changes.pop("server", {}))
         known = AgentSettings(agent_id=AGENT_ID, server=server, **changes)
         directory.write_secret(SETTINGS, toml.dump(known).encode())
@@ -139,6 +142,7 @@ class Server:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Https
 
     def do_GET(self) -> None:
@@ -161,6 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(Say(403, b'{"error": "unknown agent"}'))
             return
         script.requests += 1
+        script.caller = self.headers["User-Agent"]
         step = script.script.popleft() if script.script else None
         if isinstance(step, Reset):
             self.rfile.read(16)

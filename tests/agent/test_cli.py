@@ -70,7 +70,10 @@ def test_status_before_the_first_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "code"), [(0, 0), (10_000_000, 1)])
-def test_status_is_shown_and_is_the_exit_code(tmp_path: Path, start: int, code: int) -> None:
+def test_status_is_shown_and_is_the_exit_code(
+    tmp_path: Path, server: Any, start: int, code: int
+) -> None:
+    server.enrol(tmp_path)
     told = status.AgentStatus(
         time=2.0,
         started=1.0,
@@ -79,8 +82,6 @@ def test_status_is_shown_and_is_the_exit_code(tmp_path: Path, start: int, code: 
         version="1",
         agent_id="agent-7",
         server="https://edr",
-        certificate_from="a",
-        certificate_to="b",
         memory_bytes=1,
         sensor=status.SensorStatus("bpf", "eBPF"),
         pipeline=status.PipelineStatus(),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deodar.agent.enroll import CERTIFICATE, KEY, SETTINGS, Token, enroll, load, read_token
-from deodar.agent.errors import EnrolmentError, NotEnrolledError, TokenError
+from deodar.agent.enroll import Token, enroll, read_token
+from deodar.agent.enrolled import AUTHORITY, CERTIFICATE, KEY, SETTINGS, load
+from deodar.agent.errors import EnrolmentError, TokenError
 from deodar.kit.directory import StateDirectory
 from deodar.tls.certificates import check_issued, der, fingerprint, make_authority, subject_name
 
@@ -59,15 +60,16 @@ def test_enrolled_agent_has_all_that_it_needs(directory: StateDirectory, server:
     server.secrets.add("s3cret")
     settings = enroll(directory, Token(server.url, server.pin, "s3cret"))
     assert settings.agent_id == "agent-7"
-    loaded, pair = load(directory)
+    loaded = load(directory)
     assert loaded == settings
     assert loaded.server.pins == [server.pin]
-    assert subject_name(pair.certificate) == "agent-7"
+    certificate = directory.read(CERTIFICATE)
+    assert subject_name(certificate) == "agent-7"
     from datetime import UTC, datetime
 
     now = datetime.now(UTC)
-    assert check_issued(der(pair.certificate), server.authority.certificate, now) is None
-    for name in (SETTINGS, CERTIFICATE, KEY):
+    assert check_issued(der(certificate), server.authority.certificate, now) is None
+    for name in (SETTINGS, CERTIFICATE, KEY, AUTHORITY):
         assert stat.S_IMODE((directory.path / name).stat().st_mode) == 0o600
 
 
@@ -114,11 +116,13 @@ def test_answer_that_is_no_enrolment_is_told(directory: StateDirectory, body: by
     assert not directory.has(SETTINGS)
 
 
-@pytest.mark.parametrize("missing", [SETTINGS, CERTIFICATE, KEY])
-def test_folder_without_an_agent_says_how_to_enrol(
-    directory: StateDirectory, server: Any, missing: str
-) -> None:
-    server.enrol(directory.path)
-    (directory.path / missing).unlink()
-    with pytest.raises(NotEnrolledError, match="deodar agent enroll --dir"):
-        load(directory)
+def test_other_authority_than_the_tokens_is_refused(directory: StateDirectory, server: Any) -> None:
+    import httpx
+
+    other = make_authority("other").certificate.decode()
+    for authority in (other, "", "nonsense"):
+        answer = {"agent_id": "a", "certificate": "c", "authority": authority}
+        transport = httpx.MockTransport(lambda _request, a=answer: httpx.Response(200, json=a))
+        with pytest.raises(EnrolmentError, match="another authority"):
+            enroll(directory, Token("https://h", server.pin, "s"), transport=transport)
+    assert not directory.has(SETTINGS)

@@ -282,3 +282,19 @@ def test_fork_then_exit_tells_the_same_process(rig: Callable[..., Rig]) -> None:
     fork, end = way.events()
     assert fork["UniquePid"] == end["UniquePid"]
     assert fork["UniqueParentPid"] == end["UniqueParentPid"]
+
+
+def test_failure_of_the_sensor_is_told(rig: Callable[..., Rig], until: Callable[..., Any]) -> None:
+    class Failing(Scripted):
+        def read(self, timeout: float) -> Sequence[Any]:
+            if self.batches:
+                return super().read(timeout)
+            raise OSError(5, "Input/output error")
+
+    way = rig()
+    pipeline = way.pipeline(Failing([exits(3)]))
+    assert pipeline.failure == ""
+    pipeline.start()
+    assert "Input/output error" in until(lambda: pipeline.failure)
+    pipeline.stop(10)
+    assert len(way.events()) == 3

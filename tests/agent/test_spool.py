@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import os
 import resource
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import msgspec
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deodar.agent.loss import LossBook
 from deodar.agent.packets import Header, Packet, Place
@@ -16,7 +21,6 @@ from deodar.agent.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 MEBIBYTE = 1 << 20
 SMALL = SpoolSettings(maximum_bytes=MEBIBYTE, segment_bytes=64 * 1024)
@@ -243,3 +247,47 @@ def test_compressed_body_is_stored_as_it_is(reopen: Callable[[], Spool]) -> None
     taken = spool.take(0, 0)
     assert taken is not None
     assert zstandard.decompress(taken.body) == b'{"a":1}\n'
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(1, 150_000)),
+        st.tuples(st.just("deliver"), st.integers(1, 30)),
+        st.tuples(st.just("reopen"), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@hypothesis.settings(max_examples=80, deadline=None)
+@given(OPERATIONS)
+def test_every_event_is_waiting_delivered_or_counted_as_lost(
+    operations: list[tuple[str, int]],
+) -> None:
+    losses = LossBook()
+    small = SpoolSettings(maximum_bytes=MEBIBYTE, segment_bytes=64 * 1024, sync=False)
+    put, delivered = 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        spool = Spool(Path(folder), small, losses)
+        for name, number in operations:
+            if name == "put":
+                put += 1
+                spool.put(packet(put, events=put, size=number))
+            elif name == "deliver":
+                delivered += deliver(spool, number)
+            else:
+                spool.close()
+                spool = Spool(Path(folder), small, losses)
+        waiting = spool.state().events
+        spool.close()
+    assert sum(delivered) + waiting + losses.totals().get("spool", 0) == put * (put + 1) // 2
+    assert delivered == sorted(set(delivered))
+
+
+def deliver(spool: Spool, most: int) -> list[int]:
+    events, after = [], 0
+    while len(events) < most and (taken := spool.take(after, 0)) is not None:
+        spool.acknowledge(taken)
+        events.append(taken.header.events)
+        after = taken.number
+    return events

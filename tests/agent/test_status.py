@@ -15,6 +15,8 @@ from deodar.kit.directory import StateDirectory
 if TYPE_CHECKING:
     from pathlib import Path
 
+DATES = status.CertificateDates("2026-01-01", "2027-01-01")
+
 
 @pytest.fixture
 def directory(tmp_path: Path) -> StateDirectory:
@@ -30,8 +32,6 @@ def made(**changes: object) -> status.AgentStatus:
         version="1.2.3",
         agent_id="agent-7",
         server="https://edr:9443",
-        certificate_from="2026-01-01",
-        certificate_to="2027-01-01",
         memory_bytes=50_000_000,
         sensor=status.SensorStatus("bpf", "eBPF", received=12),
         pipeline=status.PipelineStatus(events=12),
@@ -64,7 +64,7 @@ def test_running_is_told_from_a_later_process_of_the_same_number() -> None:
 
 
 def test_text_tells_the_main_things() -> None:
-    text = status.render(made(), 1000.0)
+    text = status.render(made(), DATES, 1000.0)
     assert f"running (pid {os.getpid()}, for 10 min)" in text
     assert "https://edr:9443: connected, last contact 5 s ago" in text
     assert "bpf (eBPF), 12 received, 0 lost" in text
@@ -72,6 +72,7 @@ def test_text_tells_the_main_things() -> None:
     assert "5 events in 2 packets (2.0 MB)" in text
     assert "lost         none" in text
     assert "50.0 MB" in text
+    assert "valid from 2026-01-01 to 2027-01-01" in text
 
 
 def test_text_tells_what_is_wrong() -> None:
@@ -84,6 +85,7 @@ def test_text_tells_what_is_wrong() -> None:
             losses={"spool": 5, "queue": 1},
             pid=4_100_000,
         ),
+        DATES,
         1000.0,
     )
     assert "not running" in text
@@ -96,10 +98,11 @@ def test_text_tells_what_is_wrong() -> None:
 
 
 def test_json_has_every_value_and_whether_it_runs() -> None:
-    data = json.loads(status.as_json(made(), running=True))
+    data = json.loads(status.as_json(made(), DATES))
     assert data["running"] is True
     assert data["uplink"]["events"] == 7
     assert data["sensor"]["name"] == "bpf"
+    assert data["certificate"] == {"begin": "2026-01-01", "end": "2027-01-01"}
 
 
 def test_own_memory_is_plausible() -> None:

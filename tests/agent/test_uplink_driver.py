@@ -8,16 +8,16 @@ import msgspec
 import pytest
 import zstandard
 
+from deodar import __version__
 from deodar.agent import uplink
-from deodar.agent.enroll import load
+from deodar.agent.enrolled import load, server_context
 from deodar.agent.loss import LossBook
 from deodar.agent.packets import Packer
-from deodar.agent.settings import ServerSettings, SpoolSettings
+from deodar.agent.settings import SpoolSettings
 from deodar.agent.spool import Spool
 from deodar.agent.uplink import State
 from deodar.agent.uplink_driver import UplinkDriver
-from deodar.tls.certificates import fingerprint, make_authority
-from deodar.tls.contexts import pinned_client
+from deodar.tls.certificates import Pair, issue_client, make_authority, make_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,19 +37,19 @@ class Way:
     """A spool and the driver that empties it."""
 
     def __init__(self, folder: Path, server: Any, **settings: Any) -> None:
-        _, pair = load(server.enrol(folder))
-        known = ServerSettings(url=server.url, pins=[server.pin])
+        directory = server.enrol(folder)
+        agent = load(directory)
+        known = msgspec.structs.replace(agent.server, **settings)
         self.losses = LossBook()
         self.folder = folder
         self.spool = Spool(folder / "spool", SpoolSettings(), self.losses)
         self.sent: list[str] = []
         self.packer = Packer()
-        pins = settings.pop("pins", known.pins)
         self.driver = UplinkDriver(
-            msgspec.structs.replace(known, **settings),
+            known,
             self.spool,
             self.losses,
-            tls=pinned_client(pins, pair),
+            tls=server_context(directory, agent),
             dead_folder=folder / "dead",
         )
 
@@ -87,6 +87,7 @@ def test_packets_arrive_in_order_over_tls(
     way.driver.start()
     until(way.is_empty)
     assert server.ids() == way.sent
+    assert server.caller == f"deodar-agent/{__version__}"
     assert way.driver.counters.packets == 20
     assert way.driver.counters.events == 40
     assert way.driver.machine.state is State.CONNECTED
@@ -197,12 +198,35 @@ def test_server_that_is_down_is_found_when_it_is_back(
 def test_another_server_gets_nothing(
     make: Callable[..., Way], server: Any, steps: Any, until: Callable[..., Any]
 ) -> None:
-    way = make(pins=[fingerprint(make_authority("other").certificate)])
+    trusted = server.authority
+    server.authority = make_authority("the one that the agent knows")
+    way = make()
+    server.authority = trusted
     way.put(1)
     way.driver.start()
     until(lambda: way.driver.counters.failures > 1)
     assert server.requests == 0
-    assert server.pin[:10] in way.driver.machine.problem or "another" in way.driver.machine.problem
+    assert "certificate verify failed" in way.driver.machine.problem
+
+
+def test_another_agent_cannot_pose_as_the_server(
+    make: Callable[..., Way],
+    server: Any,
+    steps: Any,
+    until: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    request, key = make_request("agent")
+    posing = Pair(issue_client(server.authority, request, "agent"), key)
+    impostor = type(server)(server.authority, posing)
+    https = steps.start(impostor, tmp_path)
+    way = make(url=impostor.url)
+    way.put(1)
+    way.driver.start()
+    until(lambda: way.driver.counters.failures > 1)
+    steps.stop(https)
+    assert impostor.requests == 0
+    assert "certificate verify failed" in way.driver.machine.problem
 
 
 def test_events_that_the_server_could_not_use_are_counted(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import socket
 import sys
 import uuid
@@ -82,16 +80,3 @@ def collector_process(core: Core, tmp_path: Path) -> Iterator:
     for child in started:
         if child.alive:
             child.stop()
-
-
-@contextlib.contextmanager
-def unprivileged() -> Iterator[None]:
-    """Run as a user that permissions hold for."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)

@@ -12,13 +12,16 @@ from deodar.store.chdb_engine import ChdbEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_shared: list[ChdbEngine] = []  # by whichever conftest the fixture is asked for, it is the same
+
 
 @pytest.fixture(scope="session")
 def deodar_store_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbEngine]:
     """The engine shared by all tests of this process; make your own tables in it."""
-    engine = ChdbEngine(tmp_path_factory.mktemp("store"))
-    yield engine
-    engine.close()
+    if not _shared:
+        _shared.append(ChdbEngine(tmp_path_factory.mktemp("store")))
+    yield _shared[0]
+    _shared[0].close()
 
 
 @pytest.fixture

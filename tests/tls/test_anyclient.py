@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 import socket
@@ -10,6 +11,8 @@ import subprocess
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deodar.kit.serve import Limits
 from deodar.tls.anyclient import AnyClientContext
@@ -233,27 +236,77 @@ def test_the_context_is_for_asyncio_servers_only(server_pair):
 
 
 class _Wire:
-    """Two TLS ends in memory, for what sockets cannot show."""
+    """Two TLS ends in memory, for what sockets cannot show.
 
-    def __init__(self, context: ssl.SSLContext, pair: Pair | None = None) -> None:
+    `spoil` changes what the client sends in the handshake.
+    """
+
+    def __init__(self, context: ssl.SSLContext, pair: Pair | None = None, spoil=bytes) -> None:
         self.to_server, self.to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = _client(pair).wrap_bio(self.to_client, self.to_server)
+        self._sent = ssl.MemoryBIO()
+        self.client = _client(pair).wrap_bio(self.to_client, self._sent)
         self.server = context.wrap_bio(self.to_server, self.to_client, server_side=True)
         waiting = [self.client, self.server]
-        while waiting:
+        for _ in range(10):
             for end in list(waiting):
                 try:
                     end.do_handshake()
                     waiting.remove(end)
                 except ssl.SSLWantReadError:
                     pass
+                self.to_server.write(spoil(self._sent.read()))
+        self.complete = not waiting
+
+    def send(self, data: bytes) -> None:
+        self.client.write(data)
+        self.to_server.write(self._sent.read())
+
+    def close_client(self) -> None:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.client.unwrap()
+        self.to_server.write(self._sent.read())
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_client_sends_only_tls_errors_come_of_it(server_pair, clients, data):
+    """Any other exception would be a stack trace in the server's log."""
+    context = any_client(server_pair.certificate, server_pair.key)
+    position, change = data.draw(st.integers(0, 3_000)), data.draw(st.integers(1, 255))
+    passed = 0
+
+    def spoil(sent: bytes) -> bytes:
+        nonlocal passed
+        changed = bytearray(sent)
+        if passed <= position < passed + len(sent):
+            changed[position - passed] ^= change
+        passed += len(sent)
+        return bytes(changed)
+
+    try:
+        wire = _Wire(context, clients["self-signed"], spoil)
+        # The version in the very first record's head is the one byte that TLS does not protect.
+        assert not wire.complete or position >= passed or position == 2
+    except ssl.SSLError:
+        assert position < passed
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_noise_instead_of_a_handshake_is_a_tls_error(server_pair, noise, like_tls):
+    to_server = ssl.MemoryBIO()
+    context = any_client(server_pair.certificate, server_pair.key)
+    tls = context.wrap_bio(to_server, ssl.MemoryBIO(), server_side=True)
+    header = b"\x16\x03\x01" + len(noise).to_bytes(2, "big") if like_tls else b""
+    to_server.write(header + noise)
+    with pytest.raises(ssl.SSLError):
+        tls.do_handshake()
 
 
 def test_what_is_not_asked_for_stays_where_the_transport_counts_it(server_pair):
     """Else a client could send without end while its last request is being answered."""
     wire = _Wire(any_client(server_pair.certificate, server_pair.key))
     for _ in range(64):
-        wire.client.write(b"x" * 16_000)
+        wire.send(b"x" * 16_000)
     waiting = wire.to_server.pending
     assert wire.server.write(b"answer") == 6
     assert wire.to_server.pending == waiting
@@ -270,7 +323,7 @@ def test_reads_writes_and_facts_of_a_connection(server_pair):
     assert wire.server.selected_alpn_protocol() is None
     assert fingerprint(wire.server.getpeercert(True)) == fingerprint(pair.certificate)
     assert wire.server.getpeercert() == {}
-    wire.client.write(b"hello")
+    wire.send(b"hello")
     into = bytearray(3)
     assert wire.server.read(3, memoryview(into)) == 3
     assert (bytes(into), wire.server.pending()) == (b"hel", 2)
@@ -279,15 +332,14 @@ def test_reads_writes_and_facts_of_a_connection(server_pair):
         wire.server.read()
     with pytest.raises(ssl.SSLWantReadError):
         wire.server.unwrap()
-    wire.client.unwrap()
+    wire.close_client()
     wire.server.unwrap()
 
 
 def test_the_end_of_the_peer_is_an_empty_read_if_said_and_an_error_if_not(server_pair):
     context = any_client(server_pair.certificate, server_pair.key)
     wire = _Wire(context)
-    with pytest.raises(ssl.SSLWantReadError):
-        wire.client.unwrap()
+    wire.close_client()
     assert wire.server.read() == b""
     wire = _Wire(context)
     wire.to_server.write_eof()
@@ -298,6 +350,34 @@ def test_the_end_of_the_peer_is_an_empty_read_if_said_and_an_error_if_not(server
 def _read_all(tls: ssl.SSLObject) -> None:
     while tls.read(65_536):
         pass
+
+
+async def test_a_client_that_does_not_read_is_not_sent_far_ahead_and_is_cut_off(start, server_pair):
+    """The server must not encrypt and hold 40 MB for a client that takes none of it."""
+    handed_over = asyncio.Event()
+
+    async def large(scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(40_000_000)})
+            handed_over.set()
+
+    tls = any_client(server_pair.certificate, server_pair.key)
+    bound = await start(tls, app=large, limits=Limits(stalled=0.6))
+
+    def connect() -> ssl.SSLSocket:
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        raw.connect((bound.host, bound.port))
+        secured = _client(None).wrap_socket(raw)
+        secured.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        return secured
+
+    client = await asyncio.to_thread(connect)
+    await asyncio.sleep(0.3)
+    assert not handed_over.is_set()
+    await asyncio.wait_for(handed_over.wait(), 10)  # into nothing: the client was cut off
+    client.close()
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:

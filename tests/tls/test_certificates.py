@@ -142,7 +142,7 @@ def test_a_certificate_needs_a_name():
 
 def test_a_pair_loads_in_any_order_and_keeps_the_other_certificates(server_pair):
     leaf, issuer = re.findall(
-        rb"-----BEGIN.+?END CERTIFICATE-----\n", server_pair.certificate, re.S
+        rb"-----BEGIN.+?END CERTIFICATE-----\n", server_pair.certificate, re.DOTALL
     )
     for text in (
         server_pair.key + leaf + issuer,
@@ -178,7 +178,7 @@ def test_an_encrypted_key_is_told(form):
     key = serialization.load_pem_private_key(pair.key, None)
     locked = key.private_bytes(
         serialization.Encoding.PEM,
-        serialization.PrivateFormat[form],
+        getattr(serialization.PrivateFormat, form),
         serialization.BestAvailableEncryption(b"secret"),
     )
     with pytest.raises(CertificateError, match="is encrypted; store it without a passphrase"):
@@ -193,7 +193,7 @@ def test_missing_and_foreign_parts_are_told():
         load_pair(one.pem + other.key)
     with pytest.raises(CertificateError, match="no certificate found"):
         load_pair(one.key)
-    with pytest.raises(CertificateError, match="no certificate here fits the key.*CN=one"):
+    with pytest.raises(CertificateError, match=r"no certificate here fits the key.*CN=one"):
         load_pair(one.certificate + other.key)
     with pytest.raises(CertificateError, match="0 private keys"):
         load_pair(b"")

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
+import ssl
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from deodar.tls.certificates import load_pair
 from deodar.tls.errors import CertificateError
 from deodar.tls.pem import der, fingerprint, load_certificates, load_key, subject_name, validity
 
@@ -34,6 +39,22 @@ def test_names_and_dates_are_read_from_der_and_pem(clients):
 def test_what_is_no_certificate_is_told(read):
     with pytest.raises(CertificateError):
         read(b"nothing")
+
+
+@given(st.data())
+def test_damaged_certificates_are_told_or_read(clients, data):
+    """Also where the parser has an error of its own kind, as for an unknown version."""
+    good = der(clients["issued"].certificate)
+    position = data.draw(st.integers(0, len(good) - 1))
+    bad = bytearray(good)
+    bad[position] ^= data.draw(st.integers(1, 255))
+    for read in (subject_name, validity):
+        with contextlib.suppress(CertificateError):
+            read(bytes(bad))
+    pem = ssl.DER_cert_to_PEM_cert(bytes(bad)).encode()
+    with contextlib.suppress(CertificateError):
+        load_pair(clients["issued"].key + pem)
+    assert len(fingerprint(b"0" + bytes(bad[1:]))) == 64
 
 
 def test_der_that_is_no_certificate_is_told_when_it_is_read():

@@ -57,7 +57,7 @@ def run(
     """Watch this host and send what happens to the EDR server."""
     if (sensor == "replay") != (replay is not None) and sensor != "auto":
         raise SettingsError("--sensor replay and --replay FILE go together")
-    from deodar.agent.__main__ import words
+    from deodar.agent.start import words
 
     StateDirectory.open(directory, made_by=MADE_BY)
     command = words(
@@ -77,15 +77,17 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show how the agent fares; exit code 0 when it runs, 1 when it does not."""
-    from deodar.agent import status as agent_status
+    from deodar.agent import status as report
+    from deodar.agent.enrolled import CERTIFICATE
+    from deodar.tls.certificates import validity
 
-    found = agent_status.read(StateDirectory.open(directory, made_by=MADE_BY))
+    folder = StateDirectory.open(directory, made_by=MADE_BY)
+    found = report.read(folder)
     if found is None:
         typer.echo(f"the agent of {directory} has not run yet", err=True)
         raise typer.Exit(1)
-    running = found.is_running()
-    if json:
-        typer.echo(agent_status.as_json(found, running=running))
-    else:
-        typer.echo(agent_status.render(found, time.time()))
-    raise typer.Exit(0 if running else 1)
+    valid = validity(folder.read(CERTIFICATE))
+    dates = report.CertificateDates(valid.begin.isoformat(), valid.end.isoformat())
+    shown = report.as_json(found, dates) if json else report.render(found, dates, time.time())
+    typer.echo(shown)
+    raise typer.Exit(0 if found.is_running() else 1)

@@ -15,17 +15,17 @@ import msgspec
 
 from deodar import __version__
 from deodar.agent.enrich import host
-from deodar.agent.errors import EnrolmentError, NotEnrolledError, TokenError
+from deodar.agent.enrolled import AUTHORITY, CERTIFICATE, KEY, SETTINGS, fingerprint
+from deodar.agent.errors import EnrolmentError, TokenError
 from deodar.agent.settings import AgentSettings, ServerSettings
 from deodar.kit import settings as toml
-from deodar.tls.certificates import Pair, make_request
+from deodar.tls.certificates import make_request
 from deodar.tls.contexts import pinned_client
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 PREFIX = "deodar-enroll:v1:"
-SETTINGS, CERTIFICATE, KEY = "agent.toml", "agent.crt", "agent.key"
 ENROLL = "/agent/v1/enroll"
 TIMEOUT = 10.0
 
@@ -41,7 +41,7 @@ class Token(msgspec.Struct, frozen=True):
 class _Enrolled(msgspec.Struct):
     agent_id: str
     certificate: str
-    authority: str = ""
+    authority: str
 
 
 def read_token(text: str) -> Token:
@@ -81,30 +81,17 @@ def enroll(
         )
     request, key = make_request("deodar-agent")
     enrolled = _ask(token, request, transport)
+    _check_authority(token, enrolled)
     known = AgentSettings(
         agent_id=enrolled.agent_id,
         server=ServerSettings(url=token.url.rstrip("/"), pins=[token.pin]),
     )
     directory.write_secret(KEY, key)
     directory.write_secret(CERTIFICATE, enrolled.certificate.encode())
+    directory.write_secret(AUTHORITY, enrolled.authority.encode())
     text = toml.dump(known, comment="Settings of the agent; what the tables may hold: see the docs")
     directory.write_secret(SETTINGS, text.encode())  # last: it makes the agent an enrolled one
     return known
-
-
-def load(directory: StateDirectory) -> tuple[AgentSettings, Pair]:
-    """Return an enrolled agent's settings, its certificate and key.
-
-    Raises NotEnrolledError when one of them is missing, SettingsError for a wrong setting.
-    """
-    for name in (SETTINGS, CERTIFICATE, KEY):
-        if not directory.has(name):
-            raise NotEnrolledError(
-                f"{directory.path} holds no enrolled agent ({name} is missing); "
-                f"enrol it with: deodar agent enroll --dir {directory.path} TOKEN"
-            )
-    settings = toml.load(directory.path / SETTINGS, AgentSettings)
-    return settings, Pair(directory.read(CERTIFICATE), directory.read(KEY))
 
 
 def _ask(token: Token, request: bytes, transport: httpx.BaseTransport | None) -> _Enrolled:
@@ -143,6 +130,17 @@ def _enrolled(token: Token, response: httpx.Response) -> _Enrolled:
         raise EnrolmentError(
             f"{token.url} gave an answer that is no enrolment: {error}; is it a Deodar EDR server?"
         ) from error
+
+
+def _check_authority(token: Token, enrolled: _Enrolled) -> None:
+    try:
+        is_pinned = fingerprint(enrolled.authority.encode()) == token.pin.replace(":", "").lower()
+    except ValueError:
+        is_pinned = False
+    if not is_pinned:
+        raise EnrolmentError(
+            f"{token.url} sent another authority's certificate than the one that the token names"
+        )
 
 
 def _reason(response: httpx.Response) -> str:

@@ -18,6 +18,7 @@ import orjson
 from deodar.agent.enrich.events import Event, event_of, loss_fields
 from deodar.agent.packets import Packer
 from deodar.agent.sensors.replay import ReplayBlock
+from deodar.agent.threads import WatchedThread
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -87,13 +88,18 @@ class Pipeline:
         self._bytes = 0
         self._times = (0, 0)
         self._flush_at = float("inf")
-        self._reader = threading.Thread(target=self._read, name="reader", daemon=True)
-        self._worker = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._reader = WatchedThread("reader", self._read)
+        self._worker = WatchedThread("worker", self._work)
 
     @property
     def waiting(self) -> int:
         """Records in the queue."""
         return self._put - self._got
+
+    @property
+    def failure(self) -> str:
+        """Why the pipeline has come to a halt; "" while it works."""
+        return self._reader.failure or self._worker.failure
 
     def start(self) -> None:
         """Begin to read and to work."""

@@ -17,15 +17,15 @@ from deodar.agent import memory
 from deodar.agent import status as report
 from deodar.agent.enrich import host
 from deodar.agent.enrich.context import Context
-from deodar.agent.enroll import load
+from deodar.agent.enrolled import load, server_context
+from deodar.agent.errors import AgentError
 from deodar.agent.loss import LossBook
 from deodar.agent.pipeline import Pipeline
 from deodar.agent.sensors.replay import ReplayOptions, ReplaySensor
 from deodar.agent.spool import Spool
+from deodar.agent.uplink import State
 from deodar.agent.uplink_driver import UplinkDriver
 from deodar.kit.logging import logger
-from deodar.tls.certificates import validity
-from deodar.tls.contexts import pinned_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from deodar.agent.sensors.base import Sensor
     from deodar.agent.settings import AgentSettings
     from deodar.kit.directory import StateDirectory
-    from deodar.tls.certificates import Pair
 
 STATUS_EVERY = 1.0
 LOOK_EVERY = 0.05
@@ -62,7 +61,6 @@ class Agent:
         self,
         directory: StateDirectory,
         settings: AgentSettings,
-        pair: Pair,
         options: RunOptions,
     ) -> None:
         """Open everything; raises DeodarError when something cannot be opened."""
@@ -72,7 +70,6 @@ class Agent:
         self.losses = LossBook()
         self.started = time.time()
         self._start = report.own_start()
-        self._validity = validity(pair.certificate)
         self.spool = Spool(directory.path / "spool", settings.spool, self.losses)
         self.sensor, self.refused = self._open_sensor()
         self.context = Context(
@@ -83,7 +80,7 @@ class Agent:
             settings.server,
             self.spool,
             self.losses,
-            tls=pinned_client(settings.server.pins, pair),
+            tls=server_context(directory, settings),
             dead_folder=directory.path / "dead",
         )
 
@@ -103,10 +100,13 @@ class Agent:
         self.pipeline.stop(STOP_SENSOR)
         self.sensor.close()
         deadline = time.monotonic() + LAST_PACKETS
-        while self.spool.state().packets and time.monotonic() < deadline:
+        while self._is_sending() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
         self.uplink.stop(LAST_PACKETS)
         self.spool.close()
+
+    def _is_sending(self) -> bool:
+        return self.spool.state().packets > 0 and self.uplink.machine.state is State.CONNECTED
 
     def status(self) -> report.AgentStatus:
         """Return how the agent fares now."""
@@ -121,8 +121,6 @@ class Agent:
             version=__version__,
             agent_id=self.settings.agent_id,
             server=self.settings.server.url,
-            certificate_from=self._validity.begin.isoformat(),
-            certificate_to=self._validity.end.isoformat(),
             memory_bytes=report.own_memory(),
             sensor=report.SensorStatus(
                 name=self.sensor.name,
@@ -190,14 +188,14 @@ def run(directory: StateDirectory, options: RunOptions) -> None:
 
     Prints one line of JSON when it is ready. Raises DeodarError when it cannot start.
     """
-    settings, pair = load(directory)
+    settings = load(directory)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with ExitStack() as stack:
         stack.enter_context(directory.lock())
         memory.limit_arenas()
-        agent = Agent(directory, settings, pair, options)
+        agent = Agent(directory, settings, options)
         stack.callback(_say, agent)
         stack.callback(agent.stop)
         agent.start()
@@ -208,10 +206,16 @@ def run(directory: StateDirectory, options: RunOptions) -> None:
 
 
 def _watch(agent: Agent, stop: threading.Event) -> None:
-    """Write the status now and then until there is a reason to stop."""
+    """Write the status now and then until there is a reason to stop.
+
+    Raises AgentError when a part has failed: what starts the agent has to start it again.
+    """
     look = LOOK_EVERY if agent.options.exit_at_end else STATUS_EVERY
     next_status = 0.0
     while not stop.wait(look):
+        failure = agent.pipeline.failure or agent.uplink.failure
+        if failure:
+            raise AgentError(f"the agent has to stop ({failure}); its log has the details")
         if agent.options.exit_at_end and agent.is_done():
             return
         if time.monotonic() >= next_status:

@@ -91,8 +91,6 @@ class AgentStatus(msgspec.Struct, frozen=True):
     version: str
     agent_id: str
     server: str
-    certificate_from: str
-    certificate_to: str
     memory_bytes: int
     sensor: SensorStatus
     pipeline: PipelineStatus
@@ -135,14 +133,23 @@ def own_start() -> int:
     return stat.start if stat else 0
 
 
-def as_json(status: AgentStatus, *, running: bool) -> str:
-    """Return the status as one JSON object, with the key ``running`` added."""
-    return msgspec.json.encode({"running": running, **msgspec.to_builtins(status)}).decode()
+class CertificateDates(msgspec.Struct, frozen=True):
+    """From when until when the server takes this agent's certificate, ISO 8601."""
+
+    begin: str
+    end: str
 
 
-def render(status: AgentStatus, now: float) -> str:
+def as_json(status: AgentStatus, dates: CertificateDates) -> str:
+    """Return the status as one JSON object, with ``running`` and ``certificate`` added."""
+    more = {"running": status.is_running(), "certificate": dates}
+    return msgspec.json.encode({**more, **msgspec.to_builtins(status)}).decode()
+
+
+def render(status: AgentStatus, dates: CertificateDates, now: float) -> str:
     """Return the status as lines for people."""
-    return "\n".join(f"{name:<12} {text}" for name, text in _lines(status, now))
+    lines = [*_lines(status, now), ("certificate", f"valid from {dates.begin} to {dates.end}")]
+    return "\n".join(f"{name:<12} {text}" for name, text in lines)
 
 
 def _lines(status: AgentStatus, now: float) -> Iterator[tuple[str, str]]:
@@ -153,7 +160,6 @@ def _lines(status: AgentStatus, now: float) -> Iterator[tuple[str, str]]:
     yield "server", f"{status.server}: {_server(status.uplink, now)}"
     if status.uplink.problem:
         yield "problem", status.uplink.problem
-    yield "certificate", f"valid from {status.certificate_from} to {status.certificate_to}"
     sensor = status.sensor
     yield "sensor", f"{sensor.name} ({sensor.tier}), {sensor.received} received, {sensor.lost} lost"
     for refused in sensor.refused:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from deodar import __version__
+from deodar.agent.threads import WatchedThread
 from deodar.agent.uplink import Answer, Delivered, Retry, SetAside, State, Uplink, Verdict
 from deodar.kit.logging import logger
 
@@ -76,9 +78,17 @@ class UplinkDriver:
             timeout=timeout,
             transport=transport,
             trust_env=False,
-            headers={"Deodar-Spool": spool.identity},
+            headers={
+                "Deodar-Spool": spool.identity,
+                "User-Agent": f"deodar-agent/{__version__}",
+            },
         )
-        self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
+        self._thread = WatchedThread("uplink", self._run)
+
+    @property
+    def failure(self) -> str:
+        """Why the uplink has come to a halt; "" while it works."""
+        return self._thread.failure
 
     def start(self) -> None:
         """Begin to send."""

@@ -1,1 +1,1 @@
-"""JSON events to Arrow columns: one declarative spec, a fast path, a tolerant path, dead letters."""
+"""JSON events to Arrow columns: a declarative spec, a fast and a tolerant path, dead letters."""

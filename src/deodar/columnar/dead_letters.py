@@ -1,8 +1,8 @@
 """Events that could not become rows, kept on disk with the reason, so that they can be looked at.
 
-One file for each call of `add`, lines of JSON, readable only by the owner. The same letters of the same
-batch, added again when a batch is redone, are kept once. When the store is full the oldest files go,
-and their letters are counted as dropped.
+One file for each call of `add`, lines of JSON, readable only by the owner. The same letters of
+the same batch, added again when a batch is redone, are kept once. When the store is full the
+oldest files go, and their letters are counted as dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not become a row: why, at which path, its index in its batch, its bytes."""
+    """An event that could not become a row: why, at which path, its index, its bytes."""
 
     reason: str
     path: str

@@ -1,7 +1,8 @@
 """Responses of the events API, and NDJSON, taken apart into events without decoding them.
 
-The envelope is ``{"events": [...], "continuationToken": "..."}`` (KATA events API). An event that is broken
-inside its strings does not break the envelope; one that breaks the JSON around it needs `salvage`.
+The envelope is ``{"events": [...], "continuationToken": "..."}`` (KATA events API). Bytes
+that are no UTF-8 inside an event do not break the envelope; what breaks its JSON, half a surrogate
+pair included, needs `salvage`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def split_lines(ndjson: bytes) -> list[bytes]:
 
 
 def find_token(body: bytes) -> str | None:
-    """Return the token of a body that is perhaps broken elsewhere; None if there is none to be read."""
+    """Return the token of a body that may be broken elsewhere; None if none can be read."""
     found: str | None = None
     for match in _TOKEN.finditer(body):
         try:
@@ -75,8 +76,9 @@ def find_token(body: bytes) -> str | None:
 def salvage(body: bytes, marker: str = "EventType") -> tuple[list[bytes], list[DeadLetter]]:
     """Return the events that can be read from a broken envelope, and what is between them.
 
-    What is left over becomes dead letters, whose index counts the pieces. After a broken piece the next
-    event is the next object that has the marker as a key. A body without a list of events is one letter.
+    What is left over becomes dead letters, whose index counts the pieces. After a broken piece
+    the next event is the next object that has the marker as a key. A body without a list of
+    events is one letter.
     """
     text = body.decode("utf-8", errors="surrogateescape")
     start = _EVENTS.search(text)

@@ -6,7 +6,7 @@ The tree::
     └── ColumnarError
         ├── SpecError       a mapping contradicts itself; the text names the column and the rule
         ├── EnvelopeError   a response body is not an envelope of events; has `where` and `reason`
-        └── Refused         one event cannot become a row; has `path` and `reason`, becomes a dead letter
+        └── Refused         one event cannot become a row; has `path` and `reason`
 """
 
 from __future__ import annotations

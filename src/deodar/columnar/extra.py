@@ -1,4 +1,4 @@
-"""The ``Extra`` column: a map from field name to text for each row, made without loops over rows."""
+"""The ``Extra`` column: for each row a map from field to text, made without a loop over rows."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from deodar.columnar import kernels
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from deodar.columnar import kernels
     from deodar.columnar.fields import Fields
     from deodar.columnar.frame import Frame
 
@@ -40,11 +39,9 @@ class ExtraBuilder:
                 self.add_row(row, rest)
 
     def _add_array(self, array: pa.Array, name: str, mask: kernels.Mask) -> None:
-        mask = mask & kernels.filled(array)
         rows = np.flatnonzero(mask)
-        if len(rows):
-            chosen = array if len(rows) == len(array) else array.filter(pa.array(mask))
-            self._add(rows, np.full(len(rows), self._code(name), np.int32), self._text(chosen, name))
+        chosen = array if len(rows) == len(array) else array.filter(pa.array(mask))
+        self._add(rows, np.full(len(rows), self._code(name), np.int32), self._text(chosen, name))
 
     def _text(self, array: pa.Array, name: str) -> pa.Array:
         if self._fields.kind(name) == "float":
@@ -52,8 +49,8 @@ class ExtraBuilder:
         return array.cast(pa.string())
 
     def _add_nested(self, frame: Frame, name: str, mask: kernels.Mask) -> None:
-        for row, value in enumerate(frame.nested[name]):
-            if value is not None and mask[row] and value not in ("", []):
+        for row, value in frame.nested[name].items():
+            if mask[row]:
                 self.add_row(row, {name: self._fields.kept(name, value)})
 
     def add_row(self, row: int, extra: Mapping[str, str]) -> None:

@@ -1,8 +1,7 @@
-"""A decoded batch: its fields as Arrow arrays in the order of the input, and which layout each row has."""
+"""A decoded batch: its fields as Arrow arrays in the order of the input, and its event types."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,86 +9,124 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from deodar.columnar import kernels
-from deodar.columnar.spec import Spec, head
+from deodar.columnar.spec import OTHER, Spec, head
 from deodar.columnar.values import COERCE, is_empty, walk
 
 if TYPE_CHECKING:
-    from deodar.columnar.kernels import Mask
-    from deodar.columnar.layouts import Layout
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-Reads = Mapping[str, frozenset[int]]
-"""Which path is read in the rows of which layouts (by code)."""
+    from deodar.columnar.kernels import Mask
+
+    Reads = Mapping[str, frozenset[int]]
+    """Which path is read in the rows of which types (by code)."""
 
 
 class Frame:
-    """The fields of a batch. Rows are the events that were decoded; ``refused`` has the other places."""
+    """The fields of a batch. Rows are events that were decoded; ``refused`` has the other places.
+
+    ``types`` are the canonical types that are there (OTHER for all that are unknown); their indexes
+    are the codes. A field that no row fills has no array.
+    """
 
     def __init__(
         self,
         *,
         spec: Spec,
-        layouts: Sequence[Layout],
         places: list[int],
-        codes: list[int],
         arrays: dict[str, pa.Array],
-        nested: dict[str, list[Any]],
+        nested: dict[str, dict[int, Any]],
         rest: dict[int, dict[str, str]],
         refused: list[int],
     ) -> None:
         self.spec = spec
-        self.layouts = layouts
         self.places = np.array(places, dtype=np.int64)
-        self.codes = np.array(codes, dtype=np.int32)
-        self.present: list[int] = sorted(set(codes))
         self.length = len(places)
         self.arrays = arrays
         self.nested = nested
         self.rest = rest
         self.refused = refused
         self.failed: Mask = np.zeros(self.length, bool)
+        self.types, self.codes = self._types()
         self._walked: dict[str, pa.Array] = {}
-        self._kept: dict[str, Mask] = {}
+        self._filled: dict[str, Mask] = {}
         self._having: dict[str, frozenset[int]] = {}
+        self._kept: dict[str, Mask] = {}
+
+    def _types(self) -> tuple[list[str], Any]:
+        given = self.arrays.get(self.spec.discriminator)
+        if given is None:
+            return [OTHER], np.zeros(self.length, np.int32)
+        encoded = given.fill_null("").dictionary_encode()
+        known = [self.spec.known(name) for name in encoded.dictionary.to_pylist()]
+        types = sorted(set(known))
+        table = np.array([types.index(name) for name in known], np.int32)
+        return types, table[encoded.indices.to_numpy()]
+
+    def filled(self, name: str) -> Mask:
+        """Return in which rows a field has a value."""
+        found = self._filled.get(name)
+        if found is None:
+            if name in self.nested:
+                found = np.zeros(self.length, bool)
+                found[list(self.nested[name])] = True
+            else:
+                found = kernels.filled(self.arrays[name])
+            self._filled[name] = found
+        return found
 
     def having(self, name: str) -> frozenset[int]:
-        """Return the codes of the layouts in this batch that have a field."""
+        """Return the types (by code) of the rows in which a field has a value."""
         found = self._having.get(name)
         if found is None:
-            found = frozenset(c for c in self.present if name in self.layouts[c].positions)
+            found = frozenset()
+            if name in self.arrays or name in self.nested:
+                counts = np.bincount(self.codes[self.filled(name)], minlength=len(self.types))
+                found = frozenset(np.flatnonzero(counts).tolist())
             self._having[name] = found
         return found
 
     def rows_of(self, codes: Iterable[int]) -> Mask:
-        """Return which rows have one of these layouts."""
-        table = np.zeros(len(self.layouts), bool)
+        """Return which rows are of these types."""
+        table = np.zeros(len(self.types), bool)
         table[list(codes)] = True
         mask: Mask = table[self.codes]
         return mask
 
-    def by_layout(self, values: Mapping[int, Any], column_type: str) -> pa.Array:
-        """Return for each row the value of its layout, null where there is none."""
-        table = [values.get(code) for code in range(len(self.layouts))]
+    def by_type(self, values: Mapping[int, Any], column_type: str) -> pa.Array:
+        """Return for each row the value of its type, null where there is none."""
+        table = [values.get(code) for code in range(len(self.types))]
         return kernels.by_code(table, self.codes, kernels.ARROW[column_type])
 
-    def source(self, reads: Reads) -> pa.Array | None:
-        """Return what the rows hold at the paths that are read in them; None if no row holds any."""
-        arrays = [self._path(path, codes) for path, codes in reads.items()]
-        return pc.coalesce(*arrays) if len(arrays) > 1 else arrays[0]
+    def source(self, reads: Reads) -> pa.Array:
+        """Return what the rows hold at the paths that are read in them; all are of one kind."""
+        if len(reads) == 1:
+            path, codes = next(iter(reads.items()))
+            array = self._path(path)
+            return array if self.having(head(path)) <= codes else self._only(array, codes)
+        return pc.coalesce(*(self._exactly(path, codes) for path, codes in reads.items()))
 
-    def _path(self, path: str, codes: frozenset[int]) -> pa.Array:
-        if path == self.spec.discriminator:
-            return self.by_layout({c: self.layouts[c].given for c in codes}, "string")
-        array = self._walk(path) if head(path) in self.nested else self.arrays[path]
-        if codes == self.having(head(path)):
+    def _exactly(self, path: str, codes: frozenset[int]) -> pa.Array:
+        """Return what a path holds, null in rows of other types, even where it holds "" there."""
+        array = self._path(path)
+        blanks = self.length - array.null_count - int(kernels.filled(array).sum())
+        if blanks == 0 and self.having(head(path)) <= codes:
             return array
+        return self._only(array, codes)
+
+    def _only(self, array: pa.Array, codes: frozenset[int]) -> pa.Array:
         return kernels.choose(self.rows_of(codes), array, pa.scalar(None, array.type))
+
+    def _path(self, path: str) -> pa.Array:
+        return self._walk(path) if head(path) in self.nested else self.arrays[path]
 
     def _walk(self, path: str) -> pa.Array:
         found = self._walked.get(path)
         if found is None:
             kind = self.spec.kind(path)
             parts, coerce = path.split(".")[1:], COERCE[kind]
-            values = [None if v is None else _found(v, parts, coerce) for v in self.nested[head(path)]]
+            values: list[Any] = [None] * self.length
+            for row, value in self.nested[head(path)].items():
+                values[row] = _found(value, parts, coerce)
             found = self._walked[path] = pa.array(values, kernels.ARROW[kind])
         return found
 
@@ -97,24 +134,27 @@ class Frame:
         """Note that where the mask is true the fields that are read there go to ``Extra``."""
         for path, codes in reads.items():
             if path != self.spec.discriminator:
-                name = head(path)
-                kept = self._kept.get(name)
-                new = mask & self.rows_of(codes)
-                self._kept[name] = new if kept is None else kept | new
+                self._keep(head(path), mask & self.rows_of(codes))
+
+    def _keep(self, name: str, mask: Mask) -> None:
+        kept = self._kept.get(name)
+        self._kept[name] = mask if kept is None else kept | mask
 
     def kept(self, unread: Mapping[str, Collection[str]]) -> Iterable[tuple[str, Mask]]:
         """Yield the fields that go to ``Extra`` and in which rows.
 
-        Those are the ones that were noted, and the ones that ``unread`` names for the (canonical) event type.
+        Those are the ones that were noted, and the ones that ``unread`` names for a type.
         """
         for name in (*self.arrays, *self.nested):
-            codes = [c for c in self.having(name) if name in unread[self.layouts[c].canonical]]
-            mask = self._kept.get(name)
+            having = self.having(name)
+            codes = {code for code in having if name in unread[self.types[code]]}
             if codes:
-                whole = self.rows_of(codes)
-                mask = whole if mask is None else mask | whole
-            if mask is not None and mask.any():
-                yield name, mask
+                self._keep(name, self.filled(name) if codes == having else self.rows_of(codes))
+            mask = self._kept.get(name)
+            if mask is not None:
+                mask = mask & self.filled(name)
+                if mask.any():
+                    yield name, mask
 
 
 def _found(value: Any, parts: list[str], coerce: Callable[[Any], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The mapping of every event field to a column of its own name: what the EDR server's log stores."""
+"""Every event field mapped to a column of its own name: what the EDR server's log stores."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def spec_for(
 ) -> Spec:
     """Return a spec that copies each field to a column of the same name.
 
-    Texts are "" when empty, integers are null when absent, lists are empty lists. A field that is not
-    among ``fields`` goes to ``Extra``, and so does a whole object of which parts are columns (``Ioa``).
-    ``types`` names the fields that each known event type usually carries, for speed; an event of a type
-    that is not there is slower, not different.
+    Texts are "" when empty, integers are null when absent, lists are empty lists. A field that is
+    not among ``fields`` goes to ``Extra``, and so does a whole object of which parts are columns
+    (``Ioa``). ``types`` names the fields that each known event type usually carries, for speed;
+    an event of a type that is not there is slower, not different.
     """
     chosen = list(fields)
     columns = tuple(

@@ -1,7 +1,7 @@
 """The executable specification: a `Spec` carried out literally, one event at a time.
 
-It is slow and it takes what the compiled program refuses: values of the wrong type, unknown event types.
-A property test holds that both give the same row wherever the program gives one.
+It is slow and it takes what the compiled program refuses: values of the wrong type. A property test
+holds that both give the same row wherever the program gives one.
 """
 
 from __future__ import annotations
@@ -24,11 +24,20 @@ class Note(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One row: the columns that are filled, the extra fields, and what did not fit."""
+    """One row: the columns that are filled, by which rule; the extra fields; what did not fit."""
 
     values: dict[str, Any]
+    rules: dict[str, Rule]
     extra: dict[str, str]
     notes: list[Note]
+
+
+class _Plan(Struct, frozen=True):
+    """What holds for all events of a type."""
+
+    columns: tuple[tuple[Column, tuple[Rule, ...]], ...]
+    whole: frozenset[str]
+    safe: frozenset[str]
 
 
 class Interpreter:
@@ -37,6 +46,7 @@ class Interpreter:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.fields = Fields(spec)
+        self._plans: dict[str, _Plan] = {}
         self._converters: dict[int, Convert] = {
             id(rule): compile_steps(rule.steps, column.type)
             for column in spec.columns
@@ -51,6 +61,17 @@ class Interpreter:
         """Return a rule's value in its column's type, None if empty, FAILED if it cannot be."""
         return self._converters[id(rule)](value)
 
+    def plan(self, event_type: str) -> _Plan:
+        """Return what holds for a type (OTHER for all that are unknown)."""
+        if event_type not in self._plans:
+            spec = self.spec
+            self._plans[event_type] = _Plan(
+                tuple((column, spec.rules(column, event_type)) for column in spec.columns),
+                spec.whole(event_type),
+                spec.safe(event_type),
+            )
+        return self._plans[event_type]
+
 
 class _Reading:
     """What is known while one event is read."""
@@ -61,30 +82,31 @@ class _Reading:
         self._event = event
         given = event.get(self._spec.discriminator)
         self._given = "" if given is None else as_kept(given)
-        self._type = self._spec.canonical(self._given)
-        self._safe = self._spec.safe(self._type)
+        self._plan = interpreter.plan(self._spec.known(self._given))
         self._values: dict[str, Any] = {}
+        self._rules: dict[str, Rule] = {}
         self._kept: dict[str, None] = {}
-        self._notes: list[Note] = []
+        self._notes: dict[Note, None] = {}
 
     def row(self) -> Row:
-        for column in self._spec.columns:
-            self._fill(column)
+        for column, rules in self._plan.columns:
+            self._fill(column, rules)
         self._keep_the_rest()
         text = self._interpreter.fields.kept
         extra = {name: text(name, self._event[name]) for name in self._kept}
-        return Row(self._values, extra if self._spec.extra else {}, self._notes)
+        extra = extra if self._spec.extra else {}
+        return Row(self._values, self._rules, extra, list(self._notes))
 
-    def _fill(self, column: Column) -> None:
+    def _fill(self, column: Column, rules: tuple[Rule, ...]) -> None:
         filled = False
-        for rule in self._spec.rules(column, self._type):
+        for rule in rules:
             value = self._source(rule)
             if is_empty(value):
                 continue
-            if filled:
-                self._keep_loser(rule)
-                continue
-            filled = self._place(column, rule, value)
+            if not filled:
+                filled = self._place(column, rule, value)
+            elif rule.path not in self._plan.safe:
+                self._keep(rule.path)
 
     def _source(self, rule: Rule) -> Any:
         """Return the rule's value before its steps, in the kind of its source; None if empty."""
@@ -112,27 +134,20 @@ class _Reading:
             value = value[: column.max_length]
             self._keep(rule.path)
         self._values[column.target] = value
+        self._rules[column.target] = rule
         if rule.label:
             self._values[column.label_target] = rule.label
         return True
 
     def _fail(self, path: str, reason: str) -> None:
-        note = Note(path, reason)
-        if note not in self._notes:
-            self._notes.append(note)
+        self._notes[Note(path, reason)] = None
         self._keep(path)
-
-    def _keep_loser(self, rule: Rule) -> None:
-        if rule.path not in self._safe:
-            self._keep(rule.path)
 
     def _keep(self, path: str | None) -> None:
         if path and path != self._spec.discriminator and not is_empty(self._event.get(head(path))):
             self._kept[head(path)] = None
 
     def _keep_the_rest(self) -> None:
-        paths = self._spec.reads(self._type) | {self._spec.discriminator}
-        whole = {path for path in paths if not self._spec.is_nested(path)}
         for name, value in self._event.items():
-            if name not in whole and not is_empty(value):
+            if name not in self._plan.whole and not is_empty(value):
                 self._kept[name] = None

@@ -1,7 +1,7 @@
 """Arrow kernels of the compiled program: emptiness, conversion, cutting, putting together.
 
-Strings that are null or "" count as empty; a conversion runs once for each distinct value, with the very
-function that the interpreter uses.
+Strings that are null or "" count as empty; a conversion runs once for each distinct value, with
+the very function that the interpreter uses.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def filled(array: pa.Array) -> Mask:
 def convert(
     array: pa.Array, function: Callable[[Any], Any], column_type: str
 ) -> tuple[pa.Array, Mask | None]:
-    """Return the array with a conversion applied to what is filled, and where it failed, if anywhere."""
+    """Return what a conversion makes of the filled values, and where it failed, if it did."""
     if pa.types.is_list(array.type):
         return _converted([None if not v else function(v) for v in array.to_pylist()], column_type)
     encoded = array.dictionary_encode()

@@ -1,8 +1,8 @@
 """The rules of a column, arranged so that whole batches can follow them.
 
-A lane takes at most one rule of each event type, and all its rules have the same steps and the same kind of
-source: so one Arrow array and one conversion serve all types at once. The lanes of a column are in the
-order of the rules: a row's value comes from the first lane that gives it one.
+A lane takes at most one rule of each event type, and all its rules have the same steps and the
+same kind of source: so one Arrow array and one conversion serve all types at once. The lanes of a
+column are in the order of the rules: a row's value comes from the first lane that gives it one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A compiled spec: batches of JSON events in, Arrow record batches and dead letters out.
 
-The way of a batch: msgspec structs by event type, their fields as columns, one Arrow array for each lane of
-each column, a conversion for each distinct value. An event that does not fit its struct goes to the
-interpreter, and what that refuses becomes a dead letter. Nothing is raised for bad events.
+The way of a batch: msgspec structs by event type, their fields as columns, one Arrow array for
+each lane of each column, a conversion for each distinct value. An event that does not fit its
+struct goes to the interpreter, and what that refuses becomes a dead letter. Nothing is raised for
+bad events.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from deodar.columnar.fields import Fields
 from deodar.columnar.interpreter import Interpreter, Row
 from deodar.columnar.lanes import Lane, lanes
 from deodar.columnar.raw import raw_texts
-from deodar.columnar.spec import EXTRA, RAW, Column, Rule, Spec, check, head
+from deodar.columnar.spec import EXTRA, OTHER, RAW, Column, Rule, Spec, check, head
 from deodar.columnar.steps import Divide
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ if TYPE_CHECKING:
 class Outcome:
     """What a batch became.
 
-    ``rows`` gives for each row of ``batch`` the index of its event in the input, rising. ``tolerated`` counts
-    the rows that the interpreter made, ``misfits`` those with a field that did not fit its column.
+    ``rows`` gives for each row of ``batch`` the index of its event in the input, rising.
+    ``tolerated`` counts the rows that the interpreter made, ``misfits`` those with a field that
+    did not fit its column.
     """
 
     batch: pa.RecordBatch
@@ -60,8 +62,9 @@ class Program:
         self._fields = Fields(spec)
         self._interpreter = Interpreter(spec)
         self._decoder = EventDecoder(spec, self._fields)
-        self._lanes = [(column, lanes(spec, column, spec.types)) for column in spec.columns]
-        self._unread = {name: _unread(spec, name) for name in spec.types}
+        types = (*spec.types, OTHER)
+        self._lanes = [(column, lanes(spec, column, types)) for column in spec.columns]
+        self._unread = {name: frozenset(self._fields.names - spec.whole(name)) for name in types}
 
     def run(self, events: Sequence[Buffer]) -> Outcome:
         """Return the rows and the dead letters of a batch; the order of the events is kept."""
@@ -71,10 +74,17 @@ class Program:
         order = np.concatenate([frame.places, np.array(places, dtype=np.int64)])
         if self.spec.extra:
             columns[EXTRA] = self._extra(frame, tolerated)
-        misfits = np.concatenate([frame.failed, [bool(row.notes) for row in tolerated]])
+        noted = np.array([bool(row.notes) for row in tolerated], bool)
+        misfits = np.concatenate([frame.failed, noted])
         columns[RAW] = raw_texts(self.spec, events, order, misfits)
-        batch, rows = _in_order({n: c for n, c in columns.items() if c is not None}, order)
+        filled = {name: column for name, column in columns.items() if column is not None}
+        batch, rows = _in_order(filled or self._nothing(len(order)), order)
         return Outcome(batch, rows, dead, len(tolerated), int(misfits.sum()))
+
+    def _nothing(self, length: int) -> dict[str, pa.Array]:
+        """Return a first column of empty values, for a batch without columns has no rows."""
+        first = self.spec.columns[0]
+        return {first.target: kernels.empties(first.type, length, nullable=first.nullable)}
 
     def _tolerate(
         self, events: Sequence[Buffer], places: list[int]
@@ -122,18 +132,19 @@ class _ColumnRun:
         self._frame = frame
         self._column = column
         self._won: kernels.Mask | None = None
+        self._new: kernels.Mask = np.zeros(0, bool)
         self.values: pa.Array | None = None
         self.labels: pa.Array | None = None
 
     def follow(self, lane: Lane) -> None:
         """Put the lane's values where the column is still empty."""
         frame = self._frame
-        rules = {c: lane.rules.get(frame.layouts[c].canonical) for c in frame.present}
+        rules = {code: lane.rules.get(name) for code, name in enumerate(frame.types)}
         chosen = {code: rule for code, rule in rules.items() if rule is not None}
         reads = self._reads(chosen)
         if lane.kind is None and chosen:
             constants = {code: rule.constant for code, rule in chosen.items()}
-            source = frame.by_layout(constants, self._column.type)
+            source = frame.by_type(constants, self._column.type)
         elif reads:
             source = frame.source(reads)
         else:
@@ -146,13 +157,9 @@ class _ColumnRun:
     def _reads(self, rules: dict[int, Rule]) -> Reads:
         reads: dict[str, set[int]] = {}
         for code, rule in rules.items():
-            if rule.path is not None and self._has(code, rule.path):
+            if rule.path is not None and code in self._frame.having(head(rule.path)):
                 reads.setdefault(rule.path, set()).add(code)
         return {path: frozenset(codes) for path, codes in reads.items()}
-
-    def _has(self, code: int, path: str) -> bool:
-        frame = self._frame
-        return path == frame.spec.discriminator or code in frame.having(head(path))
 
     def _take(self, lane: Lane, reads: Reads, source: pa.Array, given: kernels.Mask) -> None:
         frame, before = self._frame, self._won
@@ -182,9 +189,9 @@ class _ColumnRun:
         return (values, None) if limit is None else kernels.cut(values, limit)
 
     def _losing(self, lane: Lane, reads: Reads) -> Reads:
-        layouts = self._frame.layouts
+        types = self._frame.types
         return {
-            path: frozenset(c for c in codes if layouts[c].canonical in lane.losers)
+            path: frozenset(code for code in codes if types[code] in lane.losers)
             for path, codes in reads.items()
         }
 
@@ -201,7 +208,7 @@ class _ColumnRun:
 
     def _label(self, labels: dict[int, str]) -> None:
         if any(labels.values()):
-            texts = self._frame.by_layout(labels, "string")
+            texts = self._frame.by_type(labels, "string")
             other = self.labels if self.labels is not None else pa.scalar("", kernels.STRING)
             self.labels = kernels.choose(self._new, texts, other)
 
@@ -215,7 +222,7 @@ def _joined(
     *,
     nullable: bool = False,
 ) -> pa.Array | None:
-    """Return a column of the frame with the interpreter's rows put after it; None if all is empty."""
+    """Return a column with the interpreter's rows put after the frame's; None if all is empty."""
     given = any(name in row.values for row in tolerated)
     if made is None and not given:
         return None
@@ -234,10 +241,3 @@ def _in_order(columns: dict[str, Any], order: Any) -> tuple[pa.RecordBatch, list
         return batch, order.tolist()
     sorting = np.argsort(order)
     return batch.take(pa.array(sorting)), order[sorting].tolist()
-
-
-def _unread(spec: Spec, event_type: str) -> frozenset[str]:
-    """Return the expected fields that ``Extra`` must keep: not read, or not read as a whole."""
-    whole = {path for path in spec.reads(event_type) if not spec.is_nested(path)}
-    nested = {path.split(".", 1)[0] for path in spec.reads(event_type) if spec.is_nested(path)}
-    return frozenset((set(spec.types[event_type]) | nested) - whole - {spec.discriminator})

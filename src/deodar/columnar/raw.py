@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def raw_texts(spec: Spec, events: Sequence[Buffer], order: Any, misfits: Any) -> pa.Array | None:
     """Return the source text of each row as the spec wants it; None if there is none.
 
-    ``order`` has for each row the index of its event, ``misfits`` whether a field did not fit. A text
-    longer than the spec's limit of bytes is cut between characters.
+    ``order`` has for each row the index of its event, ``misfits`` whether a field did not fit. A
+    text longer than the spec's limit of bytes is cut between characters.
     """
     if spec.raw == "never" or (spec.raw == "error" and not np.any(misfits)):
         return None

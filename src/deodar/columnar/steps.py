@@ -1,9 +1,10 @@
 """Conversions of one value, as data, and the one function that applies them.
 
-The names follow KUMA's normalizer conversions (lower, upper, trim, replace, regexp, append, prepend,
-substring), with a lookup in a dictionary and the division of integers (microseconds to milliseconds) added.
-Steps see only values that are not empty, and a value that becomes empty on the way stays so.
-Both the interpreter and the compiled program call the functions made here, so they cannot differ.
+The names follow KUMA's normalizer conversions (lower, upper, trim, replace, regexp, append,
+prepend, substring), with a lookup in a dictionary and the division of integers (microseconds to
+milliseconds) added. Steps see only values that are not empty, and a value that becomes empty on
+the way stays so. Both the interpreter and the compiled program call the functions made here, so
+they cannot differ.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def _divide(by: int) -> Convert:
 def compile_steps(steps: tuple[Step, ...], column_type: str) -> Convert:
     """Return one function for all steps and the conversion to the column's type.
 
-    It takes a value that is not empty and returns one of the column's type, None if nothing is left,
-    or FAILED if the value cannot have that type.
+    It takes a value that is not empty and returns one of the column's type, None if nothing is
+    left, or FAILED if the value cannot have that type.
     """
     functions = [compile_step(step) for step in steps] + [_FINAL[column_type]]
 

@@ -1,8 +1,8 @@
 """Values of events that do not keep to their types: tolerant decoding and coercion.
 
-What is coerced: text of digits to an integer, an integral float to an integer, a boolean to 0 or 1;
-anything to text, where objects and lists become compact JSON. What cannot be coerced is FAILED, and the
-caller keeps the original in ``Extra``.
+What is coerced: text of digits to an integer, an integral float to an integer, a boolean to 0 or
+1; anything to text, where objects and lists become compact JSON. What cannot be coerced is
+FAILED, and the caller keeps the original in ``Extra``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
+
+MAX_DEPTH: Final = 64
+"""How many levels of objects and lists the value of a field may have."""
 
 _DIGITS = re.compile(r"\s*[+-]?[0-9]{1,19}\s*\Z")
 
@@ -57,16 +60,44 @@ def decode(raw: bytes) -> Any:
     except ValueError as error:
         raise Refused("", f"invalid JSON: {error}") from error
     if "\\ud" in text or "\\uD" in text:
-        check_text(value, "")
+        _refuse_half_pairs(value)
     return value
+
+
+def _refuse_half_pairs(value: Any) -> None:
+    try:
+        check_text(value, "")
+    except RecursionError as error:
+        raise Refused("", "nested too deep") from error
 
 
 def decode_object(raw: bytes) -> dict[str, Any]:
-    """Return the JSON object of a text; raise Refused if it is anything else."""
+    """Return the JSON object of a text; raise Refused if it is none, or a field is too deep."""
     value = decode(raw)
     if not isinstance(value, dict):
         raise Refused("", f"not a JSON object but {_json_name(value)}")
+    for name, field in value.items():
+        if is_too_deep(field):
+            raise Refused(name, f"nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def decode_field(raw: bytes) -> Any:
+    """Return the JSON value of one field; raise Refused if it has none, or if it is too deep."""
+    value = decode(raw)
+    if is_too_deep(value):
+        raise Refused("", f"nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def is_too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """True if objects and lists are nested in the value more deeply than so many levels."""
+    if not isinstance(value, dict | list):
+        return False
+    if levels == 0:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(is_too_deep(item, levels - 1) for item in items)
 
 
 def _json_name(value: Any) -> str:
@@ -102,7 +133,7 @@ def is_empty(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return the text of a value: texts of a list joined, numbers in digits, anything else as JSON."""
+    """Return the text of a value: a list of texts is joined, anything else becomes JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
@@ -116,7 +147,7 @@ def as_json(value: Any) -> str:
 
 
 def as_kept(value: Any) -> str:
-    """Return the text that stands in ``Extra`` for a value: text as it is, anything else as JSON."""
+    """Return the text of a value in ``Extra``: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else as_json(value)
 
 
@@ -159,8 +190,8 @@ COERCE = {"string": as_kept, "integer": as_integer, "float": as_float, "strings"
 def walk(value: Any, parts: Iterable[str]) -> Any:
     """Return what a dotted path finds inside a value, None if nothing.
 
-    A number picks one element of a list; any other name goes through all elements, and what they give is
-    joined in one list.
+    A number picks one element of a list; any other name goes through all elements, and what they
+    give is joined in one list.
     """
     for part in parts:
         if isinstance(value, dict):

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from deodar import __version__
 from deodar.edr import importer, web
 from deodar.edr.errors import LogUnavailable
 from deodar.edr.ingest import Ingest, Origin, Receipt, TooManyEvents
 from deodar.kit.body import BodyError, read_body
-from deodar.kit.metrics import metrics_app
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -68,7 +69,7 @@ def control_app(parts: Parts) -> Starlette:
         routes=[
             Route("/status", control.status, methods=["GET"]),
             Route("/import", control.take, methods=["POST"]),
-            Mount("/metrics", metrics_app(parts.registry)),
+            Route("/metrics", control.metrics, methods=["GET"]),
         ]
     )
 
@@ -96,6 +97,9 @@ class _Control:
                 failure=parts.log.failure,
             )
         )
+
+    async def metrics(self, _request: Request) -> Response:
+        return Response(generate_latest(self._parts.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def take(self, request: Request) -> Response:
         """Take one part of an import."""

@@ -14,11 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.script.revision import ResolutionError
-from alembic.util.exc import CommandError
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from deodar.edr.errors import ControlDataError
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
+HEAD = "0001"
+VERSION_TABLE = "deodar_edr_version"
 
 
 def now_us() -> int:
@@ -53,12 +51,9 @@ class Database:
         self._shown = _shown(url)
         try:
             self._engine = _engine(url)
-            with _only_one(url):
-                _migrate(self._engine)
-        except (CommandError, ResolutionError) as error:
-            raise ControlDataError(
-                f"the database {self._shown} is of another release of Deodar: {error}"
-            ) from error
+            if _revision(self._engine) != HEAD:
+                with _only_one(url):
+                    _migrate(self._engine, self._shown)
         except (SQLAlchemyError, ImportError, OSError) as error:
             raise ControlDataError(f"cannot open the database {self._shown}: {error}") from error
 
@@ -126,13 +121,33 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _migrate(engine: Engine) -> None:
+def _revision(engine: Engine) -> str | None:
+    """Return which migration a database has reached, None for a new one."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(reading=True)
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return None
+        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+        return found.scalar_one_or_none()
+
+
+def _migrate(engine: Engine, shown: str) -> None:
+    # Imported only when needed: most commands find the tables up to date.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "deodar.edr:migrations")
     config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise ControlDataError(
+            f"the database {shown} is of another release of Deodar: {error}"
+        ) from error
 
 
 @contextmanager

@@ -34,6 +34,9 @@ PREFIX = "deodar-enroll:v1:"
 ENROLLED, REVOKED = "enrolled", "revoked"
 _CONTACT_EVERY_US = 5_000_000
 _DAY_US = 86_400 * 1_000_000
+_BAD_TOKEN = (  # noqa: S105  # words for the user
+    "the enrolment token is unknown, used or outdated; make a new one with: deodar edr enroll"
+)
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -114,11 +117,6 @@ class Endpoints:
         Raises EnrolmentRefused when the token is not good, or the certificate request is not; a
         bad certificate request leaves the token unused.
         """
-        agent_id = str(uuid.uuid4())
-        try:
-            issued = certificates.issue_client(authority, request.request.encode(), agent_id)
-        except (CertificateError, ValueError) as error:
-            raise EnrolmentRefused(f"the certificate request is not good: {error}") from error
         now = now_us()
         token = enrolment_tokens
         good = (
@@ -126,15 +124,20 @@ class Endpoints:
             & token.c.used_us.is_(None)
             & (token.c.expires_us > now)
         )
+        with self._database.read() as connection:
+            if connection.execute(select(token.c.hash).where(good)).first() is None:
+                raise EnrolmentRefused(_BAD_TOKEN)
+        agent_id = str(uuid.uuid4())
+        try:
+            issued = certificates.issue_client(authority, request.request.encode(), agent_id)
+        except (CertificateError, ValueError) as error:
+            raise EnrolmentRefused(f"the certificate request is not good: {error}") from error
         with self._database.write() as connection:
             used = connection.execute(
                 update(token).where(good).values(used_us=now, agent_id=agent_id)
             )
-            if used.rowcount != 1:
-                raise EnrolmentRefused(
-                    "the enrolment token is unknown, used or outdated; "
-                    "make a new one with: deodar edr enroll"
-                )
+            if used.rowcount != 1:  # another agent was faster
+                raise EnrolmentRefused(_BAD_TOKEN)
             row = _endpoint_row(agent_id, issued, request.host, address, now)
             connection.execute(insert(endpoints).values(**row))
             record(connection, "endpoint enroll", agent_id, request.host.name, user=address)

@@ -26,7 +26,7 @@ class EdrError(DeodarError):
     """Base of the EDR server's errors."""
 
 
-class BadRequest(EdrError):
+class BadRequest(EdrError):  # noqa: N818
     """The parameters of a request are wrong; the text names the parameter."""
 
 
@@ -54,27 +54,27 @@ class ControlDataError(EdrError):
     """The database of control data cannot be reached or is of a newer release."""
 
 
-class NotKnown(EdrError):
+class NotKnown(EdrError):  # noqa: N818
     """Nothing goes by the name that was given."""
 
 
-class Ambiguous(EdrError):
+class Ambiguous(EdrError):  # noqa: N818
     """Several external systems go by the name that was given; the text lists them."""
 
 
-class NotAcceptable(EdrError):
+class NotAcceptable(EdrError):  # noqa: N818
     """An external system cannot be accepted; the text says what its owner must do."""
 
 
-class EnrolmentRefused(EdrError):
+class EnrolmentRefused(EdrError):  # noqa: N818
     """An enrolment token is unknown, used or outdated, or the request beside it is not good."""
 
 
-class PacketRefused(EdrError):
+class PacketRefused(EdrError):  # noqa: N818
     """The event log cannot keep what is in a packet; sending it again cannot help."""
 
 
-class LogUnavailable(EdrError):
+class LogUnavailable(EdrError):  # noqa: N818
     """The event log takes nothing now; `retry_after` is when to repeat, in seconds."""
 
     def __init__(self, message: str, retry_after: int = 2) -> None:

@@ -32,11 +32,8 @@ if TYPE_CHECKING:
     from deodar.columnar.program import Program
     from deodar.edr.log.eventlog import EventLog
 
-# Shorter texts are objects with next to nothing in them, `{}` say, and are put together anew.
-_SHORTEST = 16
 
-
-class TooManyEvents(EdrError):
+class TooManyEvents(EdrError):  # noqa: N818
     """A packet has more events than the settings allow."""
 
 
@@ -145,15 +142,22 @@ def decode(
     if len(lines) > max_events:
         raise TooManyEvents(f"a packet has {len(lines)} events; at most {max_events} are allowed")
     outcome = program.run(lines)
-    dead += [
-        msgspec.structs.replace(letter, index=numbers[letter.index]) for letter in outcome.dead
-    ]
-    if not outcome.rows:
+    dead += [msgspec.structs.replace(one, index=numbers[one.index]) for one in outcome.dead]
+    rows, batch = outcome.rows, outcome.batch
+    if not _all_have(batch, "EventType"):
+        named = [bool(text) for text in _texts(batch, "EventType")]
+        nameless = [row for row, good in zip(rows, named, strict=True) if not good]
+        dead += [
+            DeadLetter("EventType is missing", "EventType", numbers[row], lines[row])
+            for row in nameless
+        ]
+        batch = batch.filter(pa.array(named, pa.bool_()))
+        rows = [row for row, good in zip(rows, named, strict=True) if good]
+    if not rows:
         return None, dead
-    stamp = _Stamp(origin, now_us())
-    kept = [lines[row] for row in outcome.rows]
-    fields = stamp.fields(outcome.batch, [numbers[row] for row in outcome.rows])
-    raw = pa.array(stamp.texts(kept, outcome.batch, fields), pa.string())
+    stamp = _Stamp(origin, body, batch, now_us())
+    fields = stamp.fields([numbers[row] for row in rows])
+    raw = pa.array(stamp.texts([lines[row] for row in rows], fields), pa.string())
     return Packet(origin.source, origin.number, fields, raw), dead
 
 
@@ -172,53 +176,46 @@ def split(body: bytes) -> tuple[list[int], list[bytes], list[DeadLetter]]:
 class _Stamp:
     """What the server adds to the events of one packet."""
 
-    def __init__(self, origin: Origin, received_us: int) -> None:
+    def __init__(self, origin: Origin, body: bytes, batch: pa.RecordBatch, received: int) -> None:
+        """`batch` has what the events say of themselves; `received` is in µs."""
         self._origin = origin
-        self._received = received_us
+        self._body = body
+        self._batch = batch
+        self._received = received
 
-    def fields(self, batch: pa.RecordBatch, numbers: Sequence[int]) -> pa.RecordBatch:
+    def fields(self, numbers: Sequence[int]) -> pa.RecordBatch:
         """Return the columns with time of receipt, ids, and the agent's id put in."""
-        count = batch.num_rows
+        batch, count = self._batch, self._batch.num_rows
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         columns["ReceivedTimestamp"] = pa.repeat(pa.scalar(self._received, pa.int64()), count)
         if self._origin.agent_id:
             columns["AgentId"] = pa.repeat(pa.scalar(self._origin.agent_id), count)
-        given = columns.get("Id")
-        ids = [""] * count if given is None else given.to_pylist()
-        if not all(ids):
-            made = zip(ids, numbers, strict=True)
+        if not _all_have(batch, "Id"):
+            made = zip(_texts(batch, "Id"), numbers, strict=True)
             columns["Id"] = pa.array([one or self._id(number) for one, number in made], pa.string())
         return pa.RecordBatch.from_pydict(columns)
 
-    def texts(
-        self, lines: Sequence[bytes], batch: pa.RecordBatch, fields: pa.RecordBatch
-    ) -> list[bytes]:
-        """Return the completed texts; `batch` has what the events said, `fields` what is true."""
-        claims = self._claims(batch)
+    def texts(self, lines: Sequence[bytes], fields: pa.RecordBatch) -> list[bytes]:
+        """Return the events' texts, completed so that they say what `fields` has."""
+        agent_id = self._origin.agent_id if self._lacks_agent() else ""
         tail = b'"ReceivedTimestamp":%d' % self._received
-        if self._origin.agent_id and (claims or "AgentId" not in batch.schema.names):
-            tail += b',"AgentId":' + msgspec.json.encode(self._origin.agent_id)
-        given = _values(batch, "Id", "")
-        if not claims and all(given):
+        if agent_id:
+            tail += b',"AgentId":' + msgspec.json.encode(agent_id)
+        claims = b'"ReceivedTimestamp"' in self._body or (agent_id and b'"AgentId"' in self._body)
+        if not claims and _all_have(self._batch, "Id"):
             end = b"," + tail + b"}"
-            return [
-                line[:-1] + end if len(line) >= _SHORTEST else _rewritten(line, tail)
-                for line in lines
-            ]
-        ids = fields.column("Id").to_pylist()
+            return [line[:-1] + end for line in lines]
+        given, ids = _texts(self._batch, "Id"), _texts(fields, "Id")
         return [
             _rewritten(line, tail if old else b'%s,"Id":"%s"' % (tail, new.encode()))
             for line, old, new in zip(lines, given, ids, strict=True)
         ]
 
-    def _claims(self, batch: pa.RecordBatch) -> bool:
-        """Whether some event says what only the server may say, other than it does."""
-        if "ReceivedTimestamp" in batch.schema.names:
+    def _lacks_agent(self) -> bool:
+        """Whether some event does not name the agent that it comes from."""
+        if "AgentId" not in self._batch.schema.names:
             return True
-        if not self._origin.agent_id or "AgentId" not in batch.schema.names:
-            return False
-        right = pc.equal(batch.column("AgentId"), self._origin.agent_id)
-        return not pc.all(right).as_py()
+        return not pc.all(pc.equal(self._batch.column("AgentId"), self._origin.agent_id)).as_py()
 
     def _id(self, number: int) -> str:
         seed = f"{self._origin.batch_id}#{number}".encode()
@@ -233,9 +230,17 @@ def _rewritten(line: bytes, tail: bytes) -> bytes:
     return msgspec.json.encode(event)
 
 
-def _values(batch: pa.RecordBatch, name: str, absent: Any) -> list[Any]:
+def _texts(batch: pa.RecordBatch, name: str) -> list[str]:
     at = batch.schema.get_field_index(name)
-    return [absent] * batch.num_rows if at < 0 else batch.column(at).to_pylist()
+    return [""] * batch.num_rows if at < 0 else batch.column(at).to_pylist()
+
+
+def _all_have(batch: pa.RecordBatch, name: str) -> bool:
+    """Whether the column is there and no row's text is empty."""
+    at = batch.schema.get_field_index(name)
+    if at < 0:
+        return bool(batch.num_rows == 0)
+    return bool(pc.all(pc.greater(pc.binary_length(batch.column(at)), 0)).as_py())
 
 
 def _from(letter: DeadLetter, origin: Origin) -> DeadLetter:

@@ -10,7 +10,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -164,22 +164,25 @@ def _app(
         installation.server_id,
         settings.ingest,
     )
-    return Starlette(
+    app = Starlette(
         routes=[*events.routes, *agents.routes],
         exception_handlers={404: _not_found, 405: _not_allowed, Exception: _failed},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
-def _endpoints(installation: Installation, parts: control.Parts, app: Starlette) -> list[Endpoint]:
+def _endpoints(installation: Installation, parts: control.Parts, app: Any) -> list[Endpoint]:
     settings, server = installation.settings, installation.server
     tls = any_client(server.certificate, server.key)
+    local: Any = control.control_app(parts)  # Starlette's and uvicorn's types name ASGI apart
     endpoints = [
         Endpoint(app, settings.host, settings.port, tls=tls),
-        Endpoint(control.control_app(parts), path=installation.directory.socket),
+        Endpoint(local, path=installation.directory.socket),
     ]
     if settings.metrics_port:
-        app_ = metrics_app(parts.registry)
-        endpoints.append(Endpoint(app_, "127.0.0.1", settings.metrics_port))
+        exported: Any = metrics_app(parts.registry)
+        endpoints.append(Endpoint(exported, "127.0.0.1", settings.metrics_port))
     return endpoints
 
 

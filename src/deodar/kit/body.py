@@ -3,7 +3,7 @@
 What is bounded is what came over the wire, what it unpacks to, and the time that the client takes.
 Decompression goes on in small steps, so a body that unpacks to gigabytes costs no more memory than
 the limit. Encodings are those of HTTP's Content-Encoding that the KATA clients and the agents use:
-gzip (RFC 1952) and zstd (RFC 8878).
+gzip (RFC 1952) and zstd (RFC 8878, RFC 9659).
 
 Errors::
 
@@ -34,7 +34,7 @@ Encoding = Literal["zstd", "gzip", "identity"]
 _STEP = 262_144  # bytes unpacked at a time
 _GZIP = 31  # zlib's window bits for a gzip wrapper
 _SMALL = 65_536  # bytes on the wire up to which unpacking does not need a thread
-_ZSTD_WINDOW = 1 << 27  # bytes; more than any level of zstd uses unless told to
+_ZSTD_WINDOW = 1 << 23  # bytes; RFC 9659 allows no more in HTTP
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # behind one byte 50..5F
 _ZSTD_LONGEST_HEAD = 18  # bytes
 _ZSTD_UNKNOWN = (-1, 2**64 - 1)  # how the library says that a frame does not tell its length

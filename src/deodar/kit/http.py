@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _SLICE = 262_144  # bytes of an answer that are written before the client's pace is looked at
 _TOO_LARGE = b"The request's headers are too large.\n"
 _TOO_SLOW = b"The request's headers did not come in time.\n"
+_NO_UPGRADE = b"A request with a body cannot change the protocol; leave out Upgrade.\n"
+_BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 _STOPPING = b"The server is stopping; try again.\n"
 
 
@@ -56,7 +58,8 @@ class Protocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state)
         self._limits = limits
         self._certificate: bytes | None = None
-        self._in_headers = True
+        self._in_headers = True  # or between requests
+        self._heads = 0  # complete ones so far
         self._header_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -77,12 +80,11 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; bound the size and the time of headers that are not complete."""
-        went_on = self._in_headers
+        in_headers, heads = self._in_headers, self._heads
         super().data_received(data)
-        if not self._in_headers or self.transport.is_closing():
+        if not in_headers or self._heads != heads or self.transport.is_closing():
             return
-        if went_on:
-            self._header_bytes += len(data)
+        self._header_bytes += len(data)
         if self._header_bytes > self._limits.header_bytes:
             self._refuse(431, _TOO_LARGE)
         elif self._header_timer is None:
@@ -102,16 +104,27 @@ class Protocol(HttpToolsProtocol):
         _cancel(self._header_timer)
         self._header_timer = None
         self._in_headers = False
+        self._header_bytes = 0
+        self._heads += 1
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self._limits.header_bytes:
             self.app = _answer(431, _TOO_LARGE)
+        elif self.parser.should_upgrade() and not _BODY_HEADERS.isdisjoint(
+            name for name, _ in self.headers
+        ):
+            self.app = _answer(400, _NO_UPGRADE)  # the parser would lose the body
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request's body; what follows are the next one's headers."""
         super().on_message_complete()
         self._in_headers = True
-        self._header_bytes = 0
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request; the rest of a body that nobody wanted may not last long."""
+        super().on_response_complete()
+        if not self._in_headers and not self.transport.is_closing():
+            self._await_headers()
 
     def pause_writing(self) -> None:
         """Stop the application's writing, and give the client a limited time to take some."""
@@ -124,16 +137,22 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
 
     def _await_headers(self) -> None:
+        _cancel(self._header_timer)
         self._header_timer = self.loop.call_later(self._limits.headers, self._headers_late)
 
     def _headers_late(self) -> None:
+        if self._answering():
+            self._await_headers()  # the client may be busy with the answer before
+            return
         self._header_timer = None
         self._refuse(408, _TOO_SLOW)
 
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
     def _refuse(self, status: int, reason: bytes) -> None:
         """Close, and say why if the client is in the middle of a request and can be told."""
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if self._header_bytes and not answering:
+        if self._header_bytes and not self._answering():
             self.transport.write(_raw_answer(status, reason))
         self.transport.close()
 

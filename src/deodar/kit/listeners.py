@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_LAST_PORT = 65_535
 _SOCKET_PATH_LIMIT = 107  # bytes, sockaddr_un
 
 
@@ -37,13 +38,16 @@ def listening(host: str, port: int, path: Path | None) -> Iterator[socket.socket
 
 
 def _tcp(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _LAST_PORT:
+        raise ServeError(
+            f"{port} is no port; set one from 1 to {_LAST_PORT}, or 0 for any free one"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise ServeError(
-            f"cannot listen on {host}, port {port}: {reason}; "
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; "
             "stop what uses it, or set another address or port"
         ) from error
 

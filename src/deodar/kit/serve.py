@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import threading
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ __all__ = ["Bound", "Endpoint", "Limits", "ServeError", "serve"]
 _log = logger("serve")
 _TICK = 1.0  # seconds between refreshes of the Date header
 _BACKLOG = 512
+_FILES = 65_536
 _FAREWELL = 0.5  # seconds for clients to take the last bytes and to close
 _APPLICATION_STOP = 30.0  # seconds that an application's own shutdown may take
 
@@ -96,6 +98,7 @@ async def serve(
     when all is closed. Raises ServeError when a listener or an application cannot start; then none
     is left open.
     """
+    _raise_file_limit()
     hurry = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         listeners = [
@@ -167,6 +170,14 @@ class _Service:
         for connection in list(self.state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+
+def _raise_file_limit() -> None:
+    """Let this process have as many connections as it is allowed to; the default is 1,024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 # Stopping
@@ -279,7 +290,7 @@ async def _ticking(services: Sequence[_Service]) -> AsyncIterator[None]:
 
 
 class _Forward(logging.Handler):
-    """Hands uvicorn's warnings and errors to this program's own log."""
+    """Hands uvicorn's errors to this program's own log; what bad clients do is not among them."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _log.log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
@@ -287,7 +298,7 @@ class _Forward(logging.Handler):
 
 @contextlib.contextmanager
 def _forwarded_logs() -> Iterator[None]:
-    source, handler = logging.getLogger("uvicorn.error"), _Forward(logging.WARNING)
+    source, handler = logging.getLogger("uvicorn.error"), _Forward(logging.ERROR)
     before = source.propagate
     source.addHandler(handler)
     source.propagate = False

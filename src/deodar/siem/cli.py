@@ -28,8 +28,7 @@ from deodar.siem.cli_options import (
     siem_home,
 )
 from deodar.siem.errors import ControlError
-from deodar.siem.search.check import DEFAULT_LIMIT, check_select
-from deodar.siem.search.show import show
+from deodar.siem.search import DEFAULT_LIMIT
 from deodar.siem.settings import check_name, load_siem
 from deodar.siem.setup import SIEM_SETTINGS, add_collector, init_siem
 
@@ -108,10 +107,16 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search the events by one SELECT in ClickHouse's SQL, read-only."""
+    from deodar.siem.search.check import check_select  # noqa: PLC0415 - slow to import
+    from deodar.siem.search.show import show  # noqa: PLC0415
+
     check_select(sql, limit=limit)
     home = siem_home(path)
+    patience = load_siem(home.path / SIEM_SETTINGS).search.seconds + 30.0
     try:
-        answer = control.call(home.socket, "POST", "/search", {"sql": sql, "limit": limit})
+        answer = control.call(
+            home.socket, "POST", "/search", {"sql": sql, "limit": limit}, seconds=patience
+        )
     except control.NotRunning as error:
         raise ControlError(
             f"the core does not run; start it: deodar siem run --dir {path}"
@@ -120,3 +125,13 @@ def search(
         typer.echo(answer.content, nl=False)
         return
     show(Console(), [json.loads(line) for line in answer.content.splitlines()])
+
+
+@app.command(name="password-hash")
+def password_hash(
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Print a password's hash, for front.password_hash in siem.toml."""
+    from deodar.store.front_auth import hash_password  # noqa: PLC0415 - for this command only
+
+    typer.echo(hash_password(password))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +9,10 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from deodar.columnar.dead_letters import DeadLetterStore, StoredLetter
 from deodar.kit import logging as logs
-from deodar.siem import control
+from deodar.siem import cli_dead_letters, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -27,15 +25,16 @@ from deodar.siem.cli_options import (
     MaxEvents,
     Pins,
     edr_source,
+    plain,
     print_json,
     print_ready,
     run_until_stopped,
     siem_home,
+    when,
 )
 from deodar.siem.collector import board as boards
 from deodar.siem.collector.home import names, open_home, settings_of
 from deodar.siem.connectors.status import Status
-from deodar.siem.errors import SiemError
 from deodar.siem.setup import MadeCollector, Source, add_collector
 from deodar.tls.certificates import fingerprint
 
@@ -45,8 +44,9 @@ if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 app = typer.Typer(no_args_is_help=True)
-letters_app = typer.Typer(no_args_is_help=True)
-app.add_typer(letters_app, name="dead-letters", help="What could not be normalized or stored.")
+app.add_typer(
+    cli_dead_letters.app, name="dead-letters", help="What could not be normalized or stored."
+)
 
 Name = Annotated[str, typer.Argument(help="The collector's name.")]
 
@@ -119,7 +119,7 @@ def list_(path: Dir, as_json: Json = False) -> None:
         table.add_column(heading, overflow="fold")
     for name, report in reports:
         counts = (str(report.counts.stored), str(report.waiting))
-        table.add_row(name, _coloured(report.status), *counts, report.status.reason)
+        table.add_row(name, _coloured(report.status), *counts, plain(report.status.reason))
     Console().print(table if reports else "there are no collectors")
 
 
@@ -134,17 +134,19 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
         print_json({**msgspec.to_builtins(report), **identity})
         return
     lines = Table(show_header=False, box=None)
-    lines.add_row("status", f"{_coloured(report.status)}  {report.status.reason}")
+    reason = plain(f"  {report.status.reason}")
+    lines.add_row("status", Text.assemble(_coloured(report.status), reason))
     if report.status.remedy:
-        lines.add_row("what to do", report.status.remedy)
+        lines.add_row("what to do", plain(report.status.remedy))
     lines.add_row("EDR server", ", ".join(settings.connector.servers()))
     lines.add_row("external id", settings.connector.external_id)
     lines.add_row("certificate", digest)
     for field, count in msgspec.to_builtins(report.counts).items():
         lines.add_row(field, f"{count:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
-    lines.add_row("last stored", _when(report.last_stored_time))
-    lines.add_row("last error", f"{_when(report.last_error_time)}  {report.last_error}")
+    lines.add_row("last stored", when(report.last_stored_time))
+    error = f"{when(report.last_error_time)}  {report.last_error}"
+    lines.add_row("last error", plain(error))
     Console().print(lines)
 
 
@@ -170,69 +172,6 @@ def reset_token(
     typer.echo(f"{name} begins with an initial request")
 
 
-@letters_app.command(name="list")
-def letters_list(
-    name: Name,
-    path: Dir,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100,
-    as_json: Json = False,
-) -> None:
-    """List dead letters, the newest first: id, time, batch, path and reason."""
-    letters = _letters(open_home(path, name)).list(limit)
-    if as_json:
-        for letter in letters:
-            print_json(_letter(letter))
-        return
-    table = Table(show_edge=False)
-    for heading in ("id", "time", "path", "reason"):
-        table.add_column(heading, overflow="fold")
-    for stored in letters:
-        time_text = _when(stored.time / 1e6)
-        table.add_row(stored.id, time_text, stored.letter.path, stored.letter.reason)
-    Console(markup=False).print(table if letters else "there are no dead letters")
-
-
-@letters_app.command(name="show")
-def letters_show(
-    name: Name,
-    letter_id: Annotated[str, typer.Argument(metavar="ID")],
-    path: Dir,
-    as_json: Json = False,
-) -> None:
-    """Show one dead letter with its source text."""
-    stored = _letters(open_home(path, name)).read(letter_id)
-    if stored is None:
-        raise SiemError(f"{name} has no dead letter {letter_id}; it may have been dropped")
-    if as_json:
-        print_json(_letter(stored))
-        return
-    typer.echo(f"time    {_when(stored.time / 1e6)}\nbatch   {stored.batch_id}")
-    typer.echo(f"reason  {stored.letter.reason}\npath    {stored.letter.path}")
-    typer.echo(f"source  {stored.letter.source}\n\n{_text(stored)}")
-
-
-def _letters(home: StateDirectory) -> DeadLetterStore:
-    return DeadLetterStore(home.path / "dead-letters", settings_of(home).dead_letter_bytes)
-
-
-def _letter(stored: StoredLetter) -> dict[str, object]:
-    letter = stored.letter
-    return {
-        "id": stored.id,
-        "time": stored.time,
-        "batch_id": stored.batch_id,
-        "reason": letter.reason,
-        "path": letter.path,
-        "index": letter.index,
-        "source": letter.source,
-        "raw": _text(stored),
-    }
-
-
-def _text(stored: StoredLetter) -> str:
-    return stored.letter.raw.decode("utf-8", "backslashreplace")
-
-
 def _report(home: StateDirectory) -> boards.Report:
     """Return a collector's state: its own word if it runs, else what it wrote last."""
     try:
@@ -245,13 +184,5 @@ def _report(home: StateDirectory) -> boards.Report:
     return msgspec.json.decode(answer.content, type=boards.Report)
 
 
-def _coloured(status: Status) -> str:
-    return f"[{status.colour}]{status.colour}[/]"
-
-
-def _when(seconds: float) -> str:
-    if not seconds:
-        return "never"
-    age = max(0.0, time.time() - seconds)
-    moment = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
-    return f"{moment} ({age:.0f} s ago)"
+def _coloured(status: Status) -> Text:
+    return Text(status.colour, style=status.colour)

@@ -6,12 +6,16 @@ import asyncio
 import json
 import os
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from deodar.kit.directory import StateDirectory
+from deodar.siem.search.show import shown
 from deodar.siem.setup import Source
 
 if TYPE_CHECKING:
@@ -121,3 +125,17 @@ def edr_source(
         client_timeout=client_timeout,
         filter=filter_text,
     )
+
+
+def plain(text: str) -> Text:
+    """Return a text of others, servers or events, without any power over the terminal."""
+    return Text(shown(text))
+
+
+def when(seconds: float) -> str:
+    """Return a time (seconds since the epoch) as a date with its age; "never" for 0."""
+    if not seconds:
+        return "never"
+    age = max(0.0, time.time() - seconds)
+    moment = datetime.fromtimestamp(seconds, UTC).isoformat(" ", "seconds")
+    return f"{moment} ({age:.0f} s ago)"

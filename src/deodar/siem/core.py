@@ -11,15 +11,16 @@ import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
-from deodar.kit.metrics import CollectorRegistry, metrics_app
 from deodar.kit.serve import Endpoint, serve
-from deodar.siem.search.check import DEFAULT_LIMIT
+from deodar.siem.search import DEFAULT_LIMIT
 from deodar.siem.search.run import json_lines, run_search
 from deodar.siem.storage.schema import MIGRATIONS
 from deodar.siem.storage.service import StorageService
@@ -100,12 +101,14 @@ def _front(engine: Engine, settings: FrontSettings) -> list[Endpoint]:
         password_hash=settings.password_hash,
         allow_writes=settings.allow_writes,
     )
-    return [Endpoint(front.front_app(engine, chosen), settings.host, settings.port)]
+    app = cast("Any", front.front_app(engine, chosen))
+    return [Endpoint(app, settings.host, settings.port)]
 
 
 def control_app(engine: Engine, storage: StorageService, settings: SiemSettings) -> Any:
     """Return the application behind the core's control socket: status, metrics, search."""
     places = asyncio.Semaphore(SEARCHES_AT_ONCE)
+    registry = _metrics(storage)
 
     async def status(_request: Request) -> Response:
         counts = {"stored": storage.stored, "batches": storage.batches, "refused": storage.refused}
@@ -122,11 +125,14 @@ def control_app(engine: Engine, storage: StorageService, settings: SiemSettings)
             return PlainTextResponse(str(error), 422)
         return Response(lines, media_type="application/x-ndjson")
 
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
     return Starlette(
         routes=[
             Route("/status", status),
             Route("/search", search, methods=["POST"]),
-            Route("/metrics", metrics_app(_metrics(storage))),
+            Route("/metrics", metrics),
         ]
     )
 
@@ -136,8 +142,6 @@ def _search(engine: Engine, wanted: SearchRequest, settings: SiemSettings) -> by
 
 
 def _metrics(storage: StorageService) -> CollectorRegistry:
-    from prometheus_client import Gauge  # noqa: PLC0415
-
     registry = CollectorRegistry()
     for name, text in (
         ("stored", "Rows stored since the start"),

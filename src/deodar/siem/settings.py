@@ -9,7 +9,7 @@ import msgspec
 
 from deodar.kit import settings as files
 from deodar.kit.errors import SettingsError
-from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check
+from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check, server_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the storage service takes: bytes of one batch, batches that may wait for the store."""
 
     max_batch_bytes: Bytes = 256 << 20
-    waiting: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    waiting: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 4
 
 
 class FrontSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,8 +97,10 @@ def load_collector(path: Path) -> CollectorSettings:
     settings = files.load(path, CollectorSettings)
     check_name(settings.name)
     check(settings.connector, where=str(path))
-    if not settings.core.url.startswith("https://"):
-        raise SettingsError(f"{path}: core.url: an address such as https://127.0.0.1:7210")
+    try:
+        server_url(settings.core.url)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: core.url: {error}") from error
     if settings.journal_bytes < 4 * settings.connector.max_body_bytes:
         raise SettingsError(f"{path}: journal_bytes must be 4 times connector.max_body_bytes")
     return settings

@@ -84,7 +84,8 @@ def init_siem(path: Path, host: str, port: int, store: str) -> StateDirectory:
     names = list(dict.fromkeys([_own_name(host), "localhost", "127.0.0.1", "::1"]))
     home.write_secret("core.pem", issue_server(authority, names).pem)
     settings = SiemSettings(tenant_id=str(uuid.uuid4()), host=host, port=port, store=store)
-    home.write(SIEM_SETTINGS, files.dump(settings, comment=_CORE_COMMENT).encode())
+    # It may come to hold the password of a store.
+    home.write_secret(SIEM_SETTINGS, files.dump(settings, comment=_CORE_COMMENT).encode())
     return home
 
 

@@ -5,9 +5,11 @@ What measurements of chDB taught, and what is done here:
 - After a failed query its connection may hand the failed query's rows to the next one. So every
   call has a connection of its own, closed afterwards, whatever came of it; that costs 0.05 ms.
 - A connection runs one query at a time, several connections run side by side.
+- A query that fails while its rows are put out as Arrow may never return if it runs in more than one
+  thread (1 in 30, with rows flowing). In one thread it does; so what gives Arrow runs in one.
 - ``readonly`` cannot be lifted, but it lets several statements, INTO OUTFILE, KILL and some table
   functions of the network through. So users' statements are looked at before they are run.
-- ``DROP TABLE … SYNC`` never returns; nothing here uses SYNC.
+- ``DROP TABLE … SYNC`` never returns, so SYNC is taken off; what is dropped is gone at once anyway.
 - Rows go in from Arrow by the table function ``Python(variable)``, the fastest way there is.
 """
 
@@ -30,7 +32,7 @@ from deodar.store.errors import StoreError, StoreUnavailable, from_engine
 from deodar.store.names import quote_name, quote_table, quote_text, setting_name
 from deodar.store.ownership import Ownership
 from deodar.store.permissions import check_reading, reading_rows
-from deodar.store.statements import single
+from deodar.store.statements import output_format, single, without_sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +49,8 @@ BASE: Final[Settings] = {
     "output_format_arrow_compression_method": "none",
     "output_format_arrow_string_as_string": 1,
 }
+# Columnar formats, by the start of their names: written in one thread (see above).
+ONE_THREAD: Final = ("arrow", "parquet", "orc")
 # A batch is one block, so that it is stored wholly or not at all, however many rows it has.
 ONE_BLOCK: Final[Settings] = {
     "max_block_size": 1 << 30,
@@ -87,6 +91,16 @@ class ChdbEngine:
             raise StoreError(f"{url!r} is no store's URL; write chdb:///absolute/folder")
         return cls(Path(unquote(parts.path)))
 
+    @property
+    def folder(self) -> Path:
+        """Where the tables are kept."""
+        return self._folder
+
+    @property
+    def running(self) -> int:
+        """How many calls run now."""
+        return self._all - self._free
+
     def query(
         self,
         sql: str,
@@ -118,6 +132,7 @@ class ChdbEngine:
         """Return a result as bytes in one of ClickHouse's formats."""
         statement = check_reading(sql) if readonly else single(sql)
         settings = limits.as_settings() | ({"readonly": 1} if readonly else {})
+        format = output_format(statement) or format  # noqa: A001
         return self._run(statement, format, parameters, settings, database)
 
     def command(self, sql: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> None:
@@ -180,8 +195,10 @@ class ChdbEngine:
         database: str = "",
     ) -> bytes:
         bound = binding.encode(sql, parameters)
+        if format.lower().startswith(ONE_THREAD):
+            settings = settings | {"max_threads": 1}
         with self._connection(settings, database) as connection:
-            result: bytes = connection.query(sql, format, params=bound).bytes()
+            result: bytes = connection.query(without_sync(sql), format, params=bound).bytes()
             return result
 
     @contextmanager

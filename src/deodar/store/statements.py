@@ -33,6 +33,18 @@ def single(sql: str) -> str:
     return _joined(found)
 
 
+def without_sync(sql: str) -> str:
+    """Return the statement without a closing SYNC or NO DELAY, which ask to wait for a deletion."""
+    if "SYNC" not in sql.upper() and "DELAY" not in sql.upper():
+        return sql
+    found = tokens(sql)
+    words = [token.keyword for token in found]
+    cut = 1 if words[-1] == "SYNC" else 2 if words[-2:] == ["NO", "DELAY"] else 0
+    if cut and words[0] in {"DROP", "DETACH", "TRUNCATE"}:
+        return sql[: found[-cut].start].rstrip()
+    return sql
+
+
 def output_format(sql: str) -> str | None:
     """Return the name after the statement's closing FORMAT, or None."""
     found = tokens(sql)

@@ -30,6 +30,7 @@ from deodar.tls.pem import (
     key_pem,
     load_certificates,
     load_key,
+    reading,
     same_key,
     subject_name,
     validity,
@@ -133,7 +134,8 @@ def load_pair(pem: bytes, now: datetime | None = None) -> Pair:
     """
     key = load_key(pem)
     certificates = load_certificates(pem)
-    own = [item for item in certificates if same_key(item, key)]
+    with reading("a certificate"):
+        own = [item for item in certificates if same_key(item, key)]
     if not own:
         raise CertificateError(
             f"no certificate here fits the key: {describe(certificates[0])} has another public "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from deodar.tls.errors import CertificateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -63,7 +65,8 @@ def subject_name(certificate: bytes) -> str:
 
     Raises CertificateError when it cannot be read.
     """
-    found = _parsed(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    with reading("the certificate"):
+        found = _parsed(certificate).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else ""
 
 
@@ -79,8 +82,9 @@ def validity(certificate: bytes) -> Validity:
 
     Raises CertificateError when it cannot be read.
     """
-    parsed = _parsed(certificate)
-    return Validity(parsed.not_valid_before_utc, parsed.not_valid_after_utc)
+    with reading("the certificate"):
+        parsed = _parsed(certificate)
+        return Validity(parsed.not_valid_before_utc, parsed.not_valid_after_utc)
 
 
 def certificate_pem(certificate: x509.Certificate) -> bytes:
@@ -118,10 +122,9 @@ def load_key(pem: bytes) -> CertificateIssuerPrivateKeyTypes:
             "the private key is encrypted; store it without a passphrase "
             "(openssl pkey -in OLD -out NEW) in a file that only the service may read"
         )
-    try:
-        return serialization.load_pem_private_key(keys[0], None)  # type: ignore[return-value]
-    except Exception as error:  # the parser has many ways to say no
-        raise CertificateError(f"the private key cannot be read: {error}") from error
+    with reading("the private key"):
+        key: CertificateIssuerPrivateKeyTypes = serialization.load_pem_private_key(keys[0], None)  # type: ignore[assignment]
+    return key
 
 
 def load_certificates(pem: bytes) -> list[x509.Certificate]:
@@ -132,10 +135,8 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
     blocks = [block for kind, block in _blocks(pem) if kind == b"CERTIFICATE"]
     if not blocks:
         raise CertificateError("no certificate found; put it there as PEM (BEGIN CERTIFICATE)")
-    try:
+    with reading("a certificate"):
         return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except ValueError as error:
-        raise CertificateError(f"a certificate cannot be read: {error}") from error
 
 
 def first_certificate(pem: bytes) -> x509.Certificate:
@@ -146,10 +147,21 @@ def first_certificate(pem: bytes) -> x509.Certificate:
 def _parsed(certificate: bytes) -> x509.Certificate:
     if certificate[:1] != b"\x30":
         return first_certificate(certificate)
+    return x509.load_der_x509_certificate(certificate)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Tell whatever the parser cannot do as a CertificateError.
+
+    It has many ways to say no, and parses some parts only when they are asked for.
+    """
     try:
-        return x509.load_der_x509_certificate(certificate)
-    except ValueError as error:
-        raise CertificateError(f"the certificate cannot be read: {error}") from error
+        yield
+    except CertificateError:
+        raise
+    except Exception as error:
+        raise CertificateError(f"{what} cannot be read: {error}") from error
 
 
 def same_key(certificate: x509.Certificate, key: CertificateIssuerPrivateKeyTypes) -> bool:

@@ -84,6 +84,26 @@ def test_deleted_program_is_hashed_while_it_runs(context: Context, tmp_path: Pat
     assert facts.sha256 == hashlib.sha256(Path("/bin/sleep").read_bytes()).hexdigest()
 
 
+def test_deleted_program_is_never_taken_for_a_later_file_of_its_name(
+    context: Context, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"another one")
+    record = Exec(0, GONE, ProcessKey(0, 0), [b"x"], exe=os.fsencode(program), deleted=True)
+    assert context.facts(context.started(record)) is None
+
+
+def test_program_whose_file_was_not_seen_is_hashed_by_its_path(
+    context: Context, tmp_path: Path
+) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"#!")
+    record = Exec(0, GONE, ProcessKey(0, 0), [b"x"], exe=os.fsencode(program))
+    facts = context.facts(context.started(record))
+    assert facts is not None
+    assert facts.md5 == hashlib.md5(b"#!").hexdigest()
+
+
 def test_common_fields_are_the_callers_own_copy(context: Context) -> None:
     context.common()["HostName"] = "changed"
     common = context.common()

@@ -53,6 +53,10 @@ def started(**changes: Any) -> Exec:
         "cgroup_id": 77,
         "tty": "pts/9",
         "inode": identity_of(PROGRAM.stat()),
+        "mode": 0o104755,
+        "caps": 0x1FF,
+        "mount_ns": 4026531841,
+        "pid_ns": 4026531836,
     }
     return Exec(NOW, CHILD, own_key(), **(values | changes))
 
@@ -107,6 +111,19 @@ def test_process_tells_program_parent_and_users(context: Context) -> None:
     assert event["ParentFileFullName"] == os.path.realpath(sys.executable)
     assert event["ParentSha256"] == hashlib.sha256(Path(sys.executable).read_bytes()).hexdigest()
     assert (event["WorkingDirectory"], event["Tty"], event["CgroupId"]) == ("/tmp", "pts/9", 77)
+
+
+def test_process_tells_what_only_the_kernel_knows(context: Context) -> None:
+    event = event_of(context, started())
+    stat = PROGRAM.stat()
+    assert event["FileAttributes"] == 0o104755
+    assert event["Capabilities"] == "1ff"
+    assert (event["MountNamespace"], event["PidNamespace"]) == (4026531841, 4026531836)
+    assert event["FileDevice"] == f"{os.major(stat.st_dev)}:{os.minor(stat.st_dev)}"
+    assert (event["FileInode"], event["FileLastChangeTime"]) == (
+        stat.st_ino,
+        stat.st_ctime_ns // 1000,
+    )
 
 
 def test_events_of_one_process_carry_one_unique_pid(context: Context) -> None:

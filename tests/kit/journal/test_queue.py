@@ -195,6 +195,19 @@ def test_a_record_that_can_never_fit_is_told_apart_from_a_full_journal(tmp_path)
         assert journal.append(b"", b"small") == 1
 
 
+@pytest.mark.parametrize("size", range(900, 1_000))
+def test_what_is_not_too_large_fits_when_all_else_is_done(tmp_path, size):
+    with Journal(tmp_path, max_bytes=1_000) as journal:
+        for number in range(1, 4):
+            try:
+                assert journal.append(b"header", b"x" * size) == number
+            except RecordTooLarge:
+                assert size + len(b"header") + 24 + 48 + len(journal.last_header) > 1_000
+                return
+            journal.acknowledge(number)
+            assert journal.bytes_used <= 1_000
+
+
 def test_dropping_frees_the_oldest_segment_and_tells_what_was_lost(tmp_path):
     with Journal(tmp_path, segment_bytes=400) as journal:
         for _ in range(10):
@@ -354,6 +367,11 @@ def test_bytes_that_could_not_be_forced_to_disk_do_not_count(tmp_path, monkeypat
         assert _numbers(journal) == [1]
         assert journal.append(b"retry", b"") == 2
         assert [record.header for record in journal.read()] == [b"good", b"retry"]
+        monkeypatch.setattr(os, "fdatasync", refuse)
+        with pytest.raises(JournalUnavailable):
+            journal.append(b"lost", b"")
+    with Journal(tmp_path) as again:
+        assert [record.header for record in again.read()] == [b"good", b"retry"]
 
 
 def test_a_really_full_disk_loses_nothing_that_was_confirmed(tmp_path):
@@ -384,9 +402,10 @@ def test_a_really_full_disk_loses_nothing_that_was_confirmed(tmp_path):
 
 
 @pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
 def test_a_full_file_system_can_be_freed_by_dropping(tmp_path):
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("may not mount a file system here")
     try:
         with Journal(tmp_path, segment_bytes=40_000) as journal:
             with pytest.raises(JournalUnavailable, match="No space left on device"):

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from deodar.kit.journal import Journal
 
@@ -168,3 +170,59 @@ def test_bytes_that_change_under_an_open_journal_are_skipped_and_listed(tmp_path
         assert _headers(journal) == [b"h1", b"h3"]
         assert _headers(journal) == [b"h1", b"h3"]
         assert len(journal.damage) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    segment_bytes=st.sampled_from([60, 300, 10_000]),
+    blows=st.lists(
+        st.tuples(
+            st.floats(0, 1),  # which segment
+            st.floats(0, 1),  # where in it
+            st.sampled_from(["flip", "cut", "insert", "zero", "repeat"]),
+            st.binary(min_size=1, max_size=40),
+        ),
+        max_size=4,
+    ),
+    marks=st.none() | st.binary(max_size=1024),
+)
+def test_whatever_happens_to_the_files_the_journal_goes_on(
+    tmp_path_factory, segment_bytes, blows, marks
+):
+    folder = tmp_path_factory.mktemp("damaged")
+    with Journal(folder, segment_bytes=segment_bytes, sync=False) as journal:
+        for n in range(1, 9):
+            journal.append(b"h%d" % n, _BODY)
+    files = sorted(folder.glob("*.segment"))
+    for share, place, blow, noise in blows:
+        path = files[min(int(share * len(files)), len(files) - 1)]
+        path.write_bytes(_struck(path.read_bytes(), place, blow, noise))
+    if marks is not None:
+        (folder / "acknowledged").write_bytes(marks)
+    with Journal(folder, sync=False) as journal:
+        records = list(journal.read())
+        assert all(r.header == b"h%d" % r.number and r.body == _BODY for r in records)
+        numbers = [record.number for record in records]
+        assert numbers == sorted(set(numbers))
+        if not blows:
+            assert len(numbers) == 8 - journal.acknowledged
+        assert journal.last() >= max([0, *numbers])
+        new = journal.append(b"new", b"body")
+        assert new > max([0, *numbers])
+    with Journal(folder, sync=False) as journal:
+        assert [r.number for r in journal.read()] == [*numbers, new]
+        assert journal.last_header == b"new"
+        journal.acknowledge(new)
+        assert len(journal) == 0
+
+
+def _struck(data: bytes, place: float, blow: str, noise: bytes) -> bytes:
+    at = int(place * len(data))
+    head, tail = data[:at], data[at:]
+    return {
+        "flip": head + bytes(a ^ b for a, b in zip(tail, noise, strict=False)) + tail[len(noise) :],
+        "cut": head,
+        "insert": head + noise + tail,
+        "zero": head + bytes(min(len(noise), len(tail))) + tail[len(noise) :],
+        "repeat": head + data[: len(noise) * 5] + tail,
+    }[blow]

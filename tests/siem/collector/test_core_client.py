@@ -3,13 +3,15 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from tests.siem.scripted import Reply, ScriptedServer, server_pair
+from tests.siem.storage.test_service import batch
 
+from deodar.kit.body import encode
 from deodar.siem.collector.core_client import CoreClient
+from deodar.siem.collector.prepare import PACKING
 from deodar.siem.errors import BatchRejected, CoreUnavailable
 from deodar.tls.certificates import load_pair
 from deodar.tls.contexts import pinned_client
-from tests.siem.scripted import Reply, ScriptedServer, server_pair
-from tests.siem.storage.test_service import batch
 
 
 def client(core, collector) -> CoreClient:
@@ -20,9 +22,10 @@ def client(core, collector) -> CoreClient:
 async def test_the_core_stores_and_says_how_many_rows(core):
     batch_id = f"client-{uuid.uuid4()}"
     async with client(core, core.collector("127.0.0.1:1")) as connection:
-        assert await connection.store(batch_id, batch(batch_id, 12)) == 12
+        packed = encode(batch(batch_id, 12), PACKING)
+        assert await connection.store(batch_id, packed) == 12
         with pytest.raises(BatchRejected, match="BatchID"):
-            await connection.store("another", batch(batch_id, 12))
+            await connection.store("another", packed)
 
 
 @pytest.mark.parametrize(
@@ -59,5 +62,5 @@ async def test_the_wish_to_wait_is_passed_on(tmp_path):
 
 async def test_a_core_that_is_away_is_unavailable():
     async with CoreClient("https://127.0.0.1:1", pinned_client(["00" * 32])) as connection:
-        with pytest.raises(CoreUnavailable, match="127.0.0.1:1"):
+        with pytest.raises(CoreUnavailable, match=r"127\.0\.0\.1:1"):
             await connection.store("id", b"")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from tests.siem.scripted import Reply, ScriptedServer, server_pair
+
 from deodar.columnar.dead_letters import DeadLetter, DeadLetterStore
 from deodar.siem.collector.board import Board
 from deodar.siem.collector.core_client import CoreClient
 from deodar.siem.collector.delivery import Delivery
 from deodar.siem.collector.prepare import Prepared
 from deodar.tls.contexts import pinned_client
-from tests.siem.scripted import Reply, ScriptedServer, server_pair
 
 LETTER = DeadLetter("bad", "$.x", 3, b"raw", "https://edr:443")
 

@@ -64,9 +64,9 @@ async def test_a_full_journal_makes_the_writer_wait_until_there_is_room(desk, hi
 
     task = asyncio.create_task(fill())
     async with asyncio.timeout(20):
-        while not hindrances:
+        while not any(hindrances):  # noqa: ASYNC110 - told by a callback from elsewhere
             await asyncio.sleep(0.01)
-        assert "full" in hindrances[0]
+        assert "full" in hindrances[-1]
         assert not task.done()
         number = 0
         while not task.done():

@@ -7,8 +7,9 @@ import pytest
 
 from deodar.columnar.program import compile as compile_spec
 from deodar.events.builders import EventBuilder
+from deodar.kit.body import decode
 from deodar.kit.journal import Record
-from deodar.siem.collector.prepare import Preparer, Stamp, without_collection
+from deodar.siem.collector.prepare import PACKING, Preparer, Stamp, without_collection
 from deodar.siem.collector.record import RecordHeader, encode
 from deodar.siem.normalizers import loader
 from deodar.siem.storage.model import MODEL
@@ -33,7 +34,8 @@ def answer(events) -> bytes:
 
 
 def rows(prepared) -> list[dict]:
-    return pa.ipc.open_stream(prepared.payload).read_all().to_pylist()
+    plain = decode(prepared.payload, PACKING, max_plain=1 << 30)
+    return pa.ipc.open_stream(plain).read_all().to_pylist()
 
 
 def test_every_event_gets_the_collectors_columns(preparer):

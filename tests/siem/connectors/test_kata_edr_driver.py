@@ -7,11 +7,11 @@ import gzip
 import msgspec
 import pytest
 import zstandard
+from tests.siem.scripted import Reply, ScriptedServer, page, refusal, server_pair
 
 from deodar.siem.connectors.kata_edr_driver import Driver, server_context
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
 from deodar.tls.certificates import self_signed
-from tests.siem.scripted import Reply, ScriptedServer, page, refusal, server_pair
 
 EXTERNAL_ID = "7f8a1c1e-5f0d-4d58-9d5a-9f6a2b3c4d5e"
 IDENTITY = self_signed("collector")

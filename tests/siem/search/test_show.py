@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
+
 from rich.console import Console
 
 from deodar.siem.search.show import filled, show, shown
 
 
 def printed(rows, width=100):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))
+    console = Console(width=width, record=True, file=io.StringIO())
     show(console, rows)
     return console.export_text()
 

@@ -8,11 +8,11 @@ import httpx
 import pyarrow as pa
 import pytest
 import zstandard
+from tests.siem.storage.test_wire import stream
 
 from deodar.siem.storage.service import PREFIX
 from deodar.tls.certificates import issue_client, make_authority, make_request, self_signed
 from deodar.tls.contexts import pinned_client
-from tests.siem.storage.test_wire import stream
 
 
 def batch(batch_id: str, rows: int = 10, **more: pa.Array) -> bytes:

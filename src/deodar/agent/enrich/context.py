@@ -94,13 +94,12 @@ class Context:
         return image.facts
 
     def _image(self, record: Exec) -> Image:
-        pid, exe = record.key.pid, os.fsdecode(record.exe)
-        paths = [f"/proc/{pid}/exe"]
+        exe = os.fsdecode(record.exe)
+        paths = [f"/proc/{record.key.pid}/exe"] if record.inode is not None else []
         if exe and not record.deleted:
-            paths += [f"/proc/{pid}/root{exe}", f"/proc/{record.parent.pid}/root{exe}", exe]
-        facts = None
-        if record.inode is not None or exe:
-            facts = self.hasher.facts(record.inode, paths if record.inode else [*paths[1:], exe])
+            roots = (f"/proc/{record.key.pid}/root", f"/proc/{record.parent.pid}/root", "")
+            paths += [root + exe for root in roots]
+        facts = self.hasher.facts(record.inode, paths) if paths else None
         return Image(
             exe=text(record.exe or record.filename or record.comm),
             command_line=command_line.join(record.argv or [record.exe]),

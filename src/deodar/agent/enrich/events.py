@@ -5,7 +5,7 @@ Field names and units are those of deodar.events.vocabulary; a field that is not
 
 from __future__ import annotations
 
-import os.path
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from deodar.agent.enrich.processes import Image, Process
@@ -57,10 +57,7 @@ def process(context: Context, record: Exec) -> Event:
         "EventType": "process",
         **_process_fields(context, process),
         **_parent_fields(context, process),
-        "StartupParametersTruncated": 1 if record.argv_truncated else None,
-        "FileDeleted": 1 if record.deleted else None,
-        "Gid": record.gid,
-        "EffectiveGid": record.egid,
+        **_kernel_fields(record),
         "LogonRemoteHost": context.logons.remote_host(process.tty),
     }
 
@@ -130,6 +127,25 @@ def loss_fields(count: int, stage: str, reason: str, first_ns: int, last_ns: int
         "LostFirstTime": first_ns // 1000,
         "LostLastTime": last_ns // 1000,
     }
+
+
+def _kernel_fields(record: Exec) -> Event:
+    """Return what only the kernel knows, and only at the start of a program."""
+    fields: Event = {
+        "StartupParametersTruncated": 1 if record.argv_truncated else None,
+        "FileDeleted": 1 if record.deleted else None,
+        "FileAttributes": record.mode or None,
+        "Gid": record.gid,
+        "EffectiveGid": record.egid,
+        "Capabilities": f"{record.caps:x}" if record.caps else None,
+        "MountNamespace": record.mount_ns or None,
+        "PidNamespace": record.pid_ns or None,
+    }
+    if record.inode is not None:
+        fields["FileDevice"] = f"{os.major(record.inode.dev)}:{os.minor(record.inode.dev)}"
+        fields["FileInode"] = record.inode.ino
+        fields["FileLastChangeTime"] = record.inode.ctime_ns // 1000
+    return fields
 
 
 def _forked(record: Fork, parent: Process | None) -> Process:

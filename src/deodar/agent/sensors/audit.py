@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import platform
+import struct
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ class AuditSensor(NetlinkSensor):
                 event = self._groups.add(kind, text)
                 if event is not None and event.call:
                     batch += self._records(event)
-            except (MalformedRecord, ValueError, KeyError):
+            except (MalformedRecord, ValueError, KeyError, struct.error):
                 self._losses.add(Loss("", MALFORMED))
         self._losses.add(UNFINISHED, self._groups.abandoned())
         return batch

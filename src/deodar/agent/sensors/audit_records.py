@@ -53,18 +53,19 @@ class Grouper:
 
         Raises MalformedRecord for a text without a stamp or with a value that cannot be read.
         """
+        if kind != EOE and kind not in _TAKERS:
+            return None
         stamp = _STAMP.match(text)
         if stamp is None:
             raise MalformedRecord(f"no audit stamp in {text[:80]!r}")
         serial = int(stamp[3])
         if kind == EOE:
             return self._open.pop(serial, None)
-        if kind in _TAKERS:
-            event = self._event(serial, int(stamp[1]) * 10**9 + int(stamp[2]) * 10**6)
-            try:
-                _TAKERS[kind](event, parse_fields(text[stamp.end() :]))
-            except (ValueError, KeyError) as error:
-                raise MalformedRecord(f"audit record {kind}: {error}") from error
+        event = self._event(serial, int(stamp[1]) * 10**9 + int(stamp[2]) * 10**6)
+        try:
+            _TAKERS[kind](event, parse_fields(text[stamp.end() :]))
+        except (ValueError, KeyError) as error:
+            raise MalformedRecord(f"audit record {kind}: {error}") from error
         return None
 
     def abandoned(self) -> int:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 RING_BYTES = 16 << 20
 TICK = 0.02
 """Seconds between looks into the ring when no exec wakes the reader."""
+QUIET = 0.1
+"""Seconds without any record after which an exec wakes the reader again."""
 BATCH = 16384
 LOSS_INTERVAL = 1.0
 RING_FULL = "the ring buffer was full"
@@ -57,21 +59,24 @@ class Session:
         self._cpus = possible_cpus()
         self._batch: list[Record] = []
         self._offset = 0
+        self._quiet_from = 0.0
 
     def drain(self) -> list[Record]:
         """Return what is in the ring, at most `BATCH` records."""
         self._batch, self._offset = [], self._clock.offset()
-        self.ring.drain(self._take, BATCH)
+        if self.ring.drain(self._take, BATCH):
+            self._quiet_from = time.monotonic() + QUIET
         return self._batch
 
     def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or at the next exec if the last batch was empty.
+        """Return after `seconds`, or at the next exec if the host has been quiet.
 
         May return early when another thread closes the session.
         """
-        with suppress(ValueError):  # closed meanwhile
-            self._settings[WAKE] = not self._batch
-            if self._batch or not self.ring.waiting():
+        quiet = time.monotonic() >= self._quiet_from
+        with suppress(ValueError, OSError):  # closed meanwhile
+            self._settings[WAKE] = quiet
+            if not (quiet and self.ring.waiting()):
                 self._poll.poll(seconds)
 
     def tallies(self) -> dict[str, tuple[int, int]]:

@@ -69,7 +69,7 @@ def _listening() -> list[Listener]:
 def _holders(inodes: set[int]) -> Iterator[tuple[int, ProcessKey]]:
     """Yield each wanted socket with the first process that holds it open."""
     names = {f"socket:[{inode}]": inode for inode in inodes}
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    for pid in sorted(int(path.name) for path in Path("/proc").glob("[0-9]*")):
         if not names:
             return
         for target in _open_files(pid):
@@ -86,6 +86,6 @@ def _open_files(pid: int) -> Iterator[str]:
         return
     for entry in entries:
         try:
-            yield os.readlink(entry.path)
+            yield str(Path(entry.path).readlink())
         except OSError:
             continue

@@ -15,11 +15,15 @@ import platform
 import struct
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.errors import BlobError, SensorUnavailable
 
+if TYPE_CHECKING:
+    import ctypes
+
+LOG_BYTES = 1 << 22
 HEAD = struct.Struct("<IIIIQ")  # struct bpf_loader_ctx: bytes, flags, log level, size, buffer
 MEANINGS = {
     errno.EPERM: "not allowed: it takes root (CAP_BPF and CAP_PERFMON), and a kernel that is not "
@@ -84,20 +88,30 @@ def read_blob(name: str) -> Blob:
 def load(blob: Blob, sizes: dict[str, int]) -> Loaded:
     """Run a blob's loader; `sizes` gives max_entries of maps that are not to keep the built-in one.
 
-    Returns the descriptors, not attached yet. Raises SensorUnavailable with what errno means.
+    Returns the descriptors, not attached yet. Raises SensorUnavailable with what errno means and
+    the verifier's last word.
     """
     places = blob.manifest["context"]
-    context = syscall.buffer(bytes(places["bytes"]))
-    HEAD.pack_into(context, 0, places["bytes"], 0, 0, 0, 0)
-    for name, entries in sizes.items():
-        struct.pack_into("<I", context, places["maps"][name] + 4, entries)
-    try:
-        status = _run(blob, context)
-    except OSError as error:
-        status = -(error.errno or errno.EINVAL)
-    if status < 0:
-        raise SensorUnavailable(f"loading the BPF programs: {meaning(-status)}")
+    context = _context(blob, sizes)
+    if (code := _run(blob, context)) != 0:
+        words = "" if code == errno.EPERM else complaint(blob, sizes)
+        raise SensorUnavailable(f"loading the BPF programs: {meaning(code)}{words}")
     return Loaded(_descriptors(context, places["maps"]), _descriptors(context, places["programs"]))
+
+
+def complaint(blob: Blob, sizes: dict[str, int]) -> str:
+    """Try once more with the verifier's log on; returns its last line in brackets, "" if none."""
+    log = syscall.buffer(bytes(LOG_BYTES))
+    context = _context(blob, sizes)
+    HEAD.pack_into(context, 0, len(context), 0, 1, LOG_BYTES, syscall.address(log))
+    _run(blob, context)
+    places = blob.manifest["context"]
+    for descriptor in _descriptors(context, {**places["maps"], **places["programs"]}).values():
+        if descriptor > 0:  # this time it worked, or got further
+            os.close(descriptor)
+    lines = [line for line in log.value.decode("ascii", "replace").splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("processed ")]
+    return f" (verifier: {said[-1].strip()[:200]})" if said else ""
 
 
 def meaning(code: int | None) -> str:
@@ -106,18 +120,30 @@ def meaning(code: int | None) -> str:
     return f"{known} (errno {code}, kernel {platform.release()})"
 
 
-def _run(blob: Blob, context: Any) -> int:
+def _context(blob: Blob, sizes: dict[str, int]) -> ctypes.Array[ctypes.c_char]:
+    places = blob.manifest["context"]
+    context = syscall.buffer(bytes(places["bytes"]))
+    HEAD.pack_into(context, 0, places["bytes"], 0, 0, 0, 0)
+    for name, entries in sizes.items():
+        struct.pack_into("<I", context, places["maps"][name] + 4, entries)
+    return context
+
+
+def _run(blob: Blob, context: ctypes.Array[ctypes.c_char]) -> int:
+    """Run the loader; returns 0 or the errno with which it failed."""
     work = program = -1
     try:
         work = syscall.create_array("deodar_loader", len(blob.data))
         syscall.update(work, bytes(4), blob.data)
         program = syscall.load_program(blob.instructions, work)
-        return syscall.run_program(program, context)
+        return max(0, -syscall.run_program(program, context))
+    except OSError as error:
+        return error.errno or errno.EINVAL
     finally:
         for descriptor in (work, program):
             if descriptor >= 0:
                 os.close(descriptor)
 
 
-def _descriptors(context: Any, offsets: dict[str, int]) -> dict[str, int]:
+def _descriptors(context: ctypes.Array[ctypes.c_char], offsets: dict[str, int]) -> dict[str, int]:
     return {name: struct.unpack_from("<i", context, at)[0] for name, at in offsets.items()}

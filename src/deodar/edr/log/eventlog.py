@@ -42,7 +42,7 @@ _CONTENT = frozenset({6, 10, 16, 20, 27, 32, 33, 43, 44, 53, 69, 70, 72, 117, 13
 log = logger("edr.log")
 
 
-class _BadContent(Exception):
+class _BadContent(Exception):  # noqa: N818
     """The store refuses a block for what is in it."""
 
 

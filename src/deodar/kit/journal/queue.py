@@ -23,6 +23,7 @@ from deodar.kit.journal.files import (
 )
 from deodar.kit.journal.recovery import Damage, recover, set_aside
 from deodar.kit.journal.segments import (
+    PREAMBLE_OVERHEAD,
     RECORD_LIMIT,
     Gap,
     Record,
@@ -218,6 +219,8 @@ class Journal:
     def close(self) -> None:
         """Let go of the files; everything appended stays. May be called more than once."""
         with self._lock:
+            with contextlib.suppress(OSError):
+                self._repair()
             self._closed = True
             close(self._newest)
             self._newest = -1
@@ -246,11 +249,15 @@ class Journal:
     def _make_room(self, sizes: Sequence[int]) -> None:
         """Start a segment if the newest has none left; raise JournalFull when there is no more."""
         need = sum(sizes)
-        limit = RECORD_LIMIT if self._max_bytes is None else min(RECORD_LIMIT, self._max_bytes)
+        limit = RECORD_LIMIT
+        if self._max_bytes is not None:
+            preamble = PREAMBLE_OVERHEAD + len(self._last_header)
+            limit = min(limit, self._max_bytes - preamble)
         if need > limit:
             raise RecordTooLarge(
                 f"{need} bytes can never be stored in the journal {self._folder}, "
-                f"whose limit is {limit} bytes; make the record smaller or max_bytes larger"
+                f"whose limit for one write is {limit} bytes; "
+                "make the record smaller or max_bytes larger"
             )
         self._repair()
         newest = self._segments[-1] if self._segments else None
@@ -301,9 +308,9 @@ class Journal:
             with contextlib.suppress(OSError):
                 aside.unlink()
             raise
-        close(self._newest)
-        self._newest, self._folder_synced = descriptor, False
+        before, self._newest, self._folder_synced = self._newest, descriptor, False
         self._segments.append(Segment(path, first, len(preamble)))
+        close(before)
 
     def _sync_folder(self) -> None:
         if not self._folder_synced:
@@ -344,7 +351,7 @@ class Journal:
         with self._lock:
             after = max(after, self._acknowledged)
             for segment in self._segments:
-                if segment.last > after:
+                if segment.numbers and segment.last > after:
                     index = bisect.bisect_right(segment.numbers, after)
                     ends = (*segment.offsets[index + 1 : index + 2], segment.size)
                     return _Place(segment, segment.numbers[index], segment.offsets[index], ends[0])

@@ -70,13 +70,13 @@ def set_aside(path: Path, gap: Gap, data: bytes) -> Damage:
 
 def _take(state: Recovered, found: Scan, *, newest: bool) -> None:
     segment, tail = found.segment, found.tail
-    state.last = segment.last
     data = segment.path.read_bytes() if found.gaps or tail.start < tail.end else b""
     lost = data[tail.start : tail.end]
     good_once = not newest or found.identity is None or is_whole(lost)
     gaps: Sequence[Gap] = (*found.gaps, tail) if lost and good_once else found.gaps
     state.damage += [set_aside(segment.path, gap, data[gap.start : gap.end]) for gap in gaps]
-    if lost and newest:
+    state.last = max(state.last, segment.last)
+    if newest and (lost or not segment.size):
         state.last += lost_in(lost)  # a number that may have been seen is not given twice
         state.cut_bytes += len(lost)
         _cut(segment)

@@ -45,10 +45,11 @@ _MAGIC = b"DEODARJ\n"
 _VERSION = 1
 _PREAMBLE = struct.Struct("<8sHHIQ16s")
 _CRC = struct.Struct("<I")
-_RECORD_MAGIC = b"\xd7DJR"
+_RECORD_MAGIC = b"\xd7DJR"  # no UTF-8 text has these bytes, so no JSON body has them
 _RECORD = struct.Struct("<4sIIQI")
 _CHECKED = struct.Struct("<IIQ")  # of the record's head, what the CRC covers
 RECORD_OVERHEAD = _RECORD.size
+PREAMBLE_OVERHEAD = _PREAMBLE.size + _CRC.size
 
 
 class Record(NamedTuple):

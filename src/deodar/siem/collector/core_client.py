@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 
+from deodar.siem.collector.prepare import PACKING
 from deodar.siem.connectors.backoff import retry_after
 from deodar.siem.errors import BatchRejected, CoreUnavailable
 
@@ -37,7 +38,10 @@ class CoreClient:
             verify=context,
             trust_env=False,
             timeout=httpx.Timeout(_SECONDS, connect=10.0),
-            headers={"content-type": "application/vnd.apache.arrow.stream"},
+            headers={
+                "content-type": "application/vnd.apache.arrow.stream",
+                "content-encoding": PACKING,
+            },
         )
 
     async def __aenter__(self) -> CoreClient:
@@ -52,7 +56,7 @@ class CoreClient:
         await self._client.aclose()
 
     async def store(self, batch_id: str, payload: bytes) -> int:
-        """Have a batch (Arrow IPC stream) stored; returns its rows once it is durable.
+        """Have a batch (Arrow IPC stream, packed) stored; returns its rows once it is durable.
 
         Raises BatchRejected when the core refuses its content, CoreUnavailable for all that may
         pass: no connection, no certificate accepted, busy, an error inside.

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from deodar.columnar.dead_letters import DeadLetterStore
+from deodar.columnar.dead_letters import DeadLetter, DeadLetterStore
 from deodar.columnar.program import compile as compile_spec
 from deodar.kit.errors import StateError
 from deodar.kit.journal import Journal, JournalUnavailable
@@ -66,10 +66,11 @@ async def run_collector(
     with home.lock(), _journal(home, settings) as journal:
         board = boards.Board(settings.name, os.getpid())
         desk = Desk(journal, source, lambda text: _hinder(board, text))
-        _announce(journal, desk, board)
+        letters = DeadLetterStore(home.path / "dead-letters", settings.dead_letter_bytes)
+        _announce(journal, desk, board, letters)
         core = CoreClient(settings.core.url, _core_context(home, settings))
         async with core:
-            collector = Collector(home, settings, pair, desk, board, core)
+            collector = Collector(home, settings, pair, desk, board, letters, core)
             await collector.run(stop, on_ready)
 
 
@@ -84,10 +85,12 @@ def _hinder(board: boards.Board, text: str) -> None:
         _log.warning("waiting", reason=text)
 
 
-def _announce(journal: Journal, desk: Desk, board: boards.Board) -> None:
+def _announce(journal: Journal, desk: Desk, board: boards.Board, letters: DeadLetterStore) -> None:
     for damage in journal.damage:
-        board.error(f"the journal was damaged: {damage}")
-        _log.error("the journal was damaged; answers may be lost", damage=str(damage))
+        text = f"answers in the journal are damaged: {damage}"
+        board.error(text)
+        _log.error(text)
+        letters.add([DeadLetter(text, "$", 0, b"", "journal")], f"damage-{journal.identity}")
     if desk.token is None:
         _log.info("an initial request will be made: history comes first", why=desk.why_initial)
 
@@ -107,12 +110,12 @@ class Collector:
         pair: Pair,
         desk: Desk,
         board: boards.Board,
+        letters: DeadLetterStore,
         core: CoreClient,
     ) -> None:
         self._home = home
         self._desk = desk
         self._board = board
-        letters = DeadLetterStore(home.path / "dead-letters", settings.dead_letter_bytes)
         stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
         program = compile_spec(loader.load(settings.normalizer))
         self._preparer = Preparer(program, stamp, desk.identity)

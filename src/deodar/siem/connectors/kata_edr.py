@@ -204,8 +204,8 @@ class KataEdr:
         """Keep the body aside, once for each different body, and try again later."""
         server = self._servers[self._current]
         commands: list[Command] = []
-        if summary.digest != self._last_aside:
-            self._last_aside = summary.digest
+        if summary.mark != self._last_aside:
+            self._last_aside = summary.mark
             commands.append(KeepAside(server.url, problem.reason))
         return [*commands, *self._retry(problem, now)]
 

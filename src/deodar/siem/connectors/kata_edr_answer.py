@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import msgspec
 
@@ -21,6 +22,7 @@ _STRING = rb'"(?:[^"\\\x00-\x1f]|\\.){1,32768}"'
 _AT_HEAD = re.compile(rb'^\s*\{\s*"continuationToken"\s*:\s*(' + _STRING + rb")\s*,")
 _AT_TAIL = re.compile(rb'[,{]\s*"continuationToken"\s*:\s*(' + _STRING + rb")\s*\}\s*$")
 _TAIL_BYTES = 2 * LONGEST_TOKEN
+_LONGEST_EMPTY = 4_096
 
 
 class _Envelope(msgspec.Struct):
@@ -32,37 +34,42 @@ class _Envelope(msgspec.Struct):
 class Summary:
     """What one body says.
 
-    `problem` is empty when the body is an events answer; `digest` tells equal bodies apart from
-    others (BLAKE2b, hexadecimal); `error` is the text of an error answer.
+    `problem` is empty when the body is an events answer; equal bodies have equal marks; `error` is
+    the text of an error answer.
     """
 
     token: str | None = None
     has_events: bool = False
     problem: str = ""
     error: str = ""
-    digest: str = ""
+    mark: str = ""
 
 
 def summarize(status: int, body: bytes) -> Summary:
     """Return what a body says; never raises, whatever the bytes are."""
     if status != 200:
         return Summary(error=error_text(body))
-    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
     try:
         envelope = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _broken(body, digest, str(error))
+        return _broken(body, str(error))
     token = envelope.continuationToken or ""
-    events = bytes(envelope.events).strip()
-    problem = _token_problem(token) or _events_problem(events)
-    return Summary(token or None, _any(events), problem, digest=digest)
+    events = memoryview(envelope.events)
+    problem = _token_problem(token) or _events_problem(bytes(events[:1]))
+    mark = _digest(body) if problem else f"{token}:{len(body)}"
+    return Summary(token or None, _any(events), problem, mark=mark)
 
 
-def _broken(body: bytes, digest: str, reason: str) -> Summary:
+def _broken(body: bytes, reason: str) -> Summary:
     token = _stray_token(body)
+    mark = _digest(body)
     if not token:
-        return Summary(problem=f"not an object with events and a token: {reason}", digest=digest)
-    return Summary(token, has_events=True, problem=_token_problem(token), digest=digest)
+        return Summary(problem=f"not an object with events and a token: {reason}", mark=mark)
+    return Summary(token, has_events=True, problem=_token_problem(token), mark=mark)
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def _stray_token(body: bytes) -> str:
@@ -76,19 +83,24 @@ def _stray_token(body: bytes) -> str:
 def _token_problem(token: str) -> str:
     if not token:
         return "there is no continuationToken in it"
-    if len(token) > LONGEST_TOKEN:
-        return f"its continuationToken is longer than {LONGEST_TOKEN} characters"
-    if any("\ud800" <= character <= "\udfff" for character in token):
+    try:
+        length = len(quote(token))
+    except UnicodeEncodeError:
         return "its continuationToken is not valid text"
+    if length > LONGEST_TOKEN:
+        return f"its continuationToken takes more than {LONGEST_TOKEN} characters in a URL"
     return ""
 
 
-def _events_problem(events: bytes) -> str:
-    return "" if events[:1] in (b"[", b"n") else "its events are not a list"
+def _events_problem(first: bytes) -> str:
+    return "" if first in (b"[", b"n") else "its events are not a list"
 
 
-def _any(events: bytes) -> bool:
-    return events[:1] == b"[" and events[1:-1].strip() != b""
+def _any(events: memoryview) -> bool:
+    """Whether a list or null has elements; a long one is not copied to look for blanks."""
+    if len(events) > _LONGEST_EMPTY:
+        return True
+    return bytes(events).strip(b"[] \t\r\nnul") != b""
 
 
 def error_text(body: bytes) -> str:

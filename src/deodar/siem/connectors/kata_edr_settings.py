@@ -44,7 +44,7 @@ class KataEdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pins: list[str] = []
     ca: str = ""
     insecure: bool = False
-    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 128 << 20
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=512 << 20)] = 128 << 20
 
     @property
     def patience(self) -> float:

@@ -1,6 +1,7 @@
 """A normalizer file as it is written: its parts, and the line of each.
 
-Errors of the file are told with the line, so the YAML is read twice: once as values, once for the marks.
+Errors of the file are told with the line, so the YAML is read twice: once as values, once for the
+marks.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The tree::
 
     DeodarError
-    └── NormalizerError     a normalizer cannot be used; the text names the file, the line, the remedy
+    └── NormalizerError     a normalizer cannot be used; the text names the file and the line
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Normalizer files to specs: read, checked against the vocabulary and the event model, with lines in errors.
+"""Normalizer files to specs, checked against the vocabulary and the event model.
 
 What a file leaves unsaid is put in here: a time in microseconds that goes to a time of the model is
 divided by 1000; a text is cut to the length of its field; a label goes to the field's label.
@@ -52,7 +52,7 @@ def load(name: str | Path) -> Spec:
 
 
 def document(name: str | Path) -> Document:
-    """Return a normalizer as it is written, for documentation. Raises NormalizerError like `load`."""
+    """Return a normalizer as it is written. Raises NormalizerError like `load`."""
     return Source(*_text(name)).document()
 
 

@@ -16,13 +16,13 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from deodar.siem.errors import SearchRefused
+from deodar.siem.search import DEFAULT_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Node = exp.Expr
 
-DEFAULT_LIMIT = 250
 LONGEST_STATEMENT = 65_536
 TABLE = "events"
 

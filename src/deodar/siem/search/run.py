@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from deodar.siem.search.check import DEFAULT_LIMIT, check_select
+from deodar.siem.search import DEFAULT_LIMIT
+from deodar.siem.search.check import check_select
 from deodar.store.engine import Limits
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from deodar.siem.settings import SearchLimits
     from deodar.store.engine import Engine
+
+AT_ONCE = 1000  # rows that exist as Python objects at one time
 
 
 def run_search(
@@ -37,8 +40,12 @@ def run_search(
 
 def json_lines(table: pa.Table) -> bytes:
     """Return the rows as NDJSON: times as ISO 8601, maps as objects, what JSON lacks as null."""
-    rows = table.to_pylist(maps_as_pydicts="lossy")
-    return b"".join(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+    return b"".join(line for part in table.to_batches(AT_ONCE) for line in _lines(part))
+
+
+def _lines(part: pa.RecordBatch) -> list[bytes]:
+    rows = part.to_pylist(maps_as_pydicts="lossy")
+    return [orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows]
 
 
 def _plain(value: Any) -> Any:

@@ -49,7 +49,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(header_style="bold", show_edge=False, pad_edge=False)
     for name in rows[0]:
         numeric = isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(shown(value)) for value in row.values()))
     return table

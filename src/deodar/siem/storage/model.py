@@ -1,10 +1,10 @@
 """The normalized event model of KUMA as data: every field with its kind and its longest value.
 
-Names and kinds follow KUMA's "normalized event data model"; lengths that the vendor does not state
-are those of the Common Event Format, with which KUMA agrees wherever both are known. The four
-DeviceCustomIPv6Address fields are as long as other texts, for KUMA's own mapping of KEDR events puts
-names of detection rules there. The table of the storage, the check of normalizers and the reference page are
-made from this.
+Names and kinds follow KUMA's "normalized event data model"; lengths that the vendor does not
+state are those of the Common Event Format, with which KUMA agrees wherever both are known. The
+four DeviceCustomIPv6Address fields are as long as other texts, for KUMA's own mapping of KEDR
+events puts names of detection rules there. The table of the storage, the check of normalizers and
+the reference page are made from this.
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ _INTERNAL: dict[SetBy, str] = {
     "correlator": """
         CorrelationRuleID S36, CorrelationRuleName S128, GroupedBy L, Priority N, BaseEvents L,
         BaseEventIDs L, ReplayID S36, Score N, AffectedAssets L""",
-    "core": "ServiceKind S31, ServiceAddress S255, ClusterID S36, ClusterName S128, TenantName S128",
+    "core": """
+        ServiceKind S31, ServiceAddress S255, ClusterID S36, ClusterName S128, TenantName S128""",
     "normalizer": "Code S1023, Tactic S1023, Technique S1023",
 }
 
 _ENDPOINT = """
     {0}Address S45, {0}City S1023, {0}Country S1023, {0}Region S1023, {0}DnsDomain S255,
-    {0}HostName S1023, {0}Latitude F, {0}Longitude F, {0}MacAddress S17, {0}NtDomain S255, {0}Port N,
-    {0}ProcessID N, {0}ProcessName S1023, {0}ServiceName S1023, {0}TranslatedAddress S45,
+    {0}HostName S1023, {0}Latitude F, {0}Longitude F, {0}MacAddress S17, {0}NtDomain S255, {0}Port
+    N, {0}ProcessID N, {0}ProcessName S1023, {0}ServiceName S1023, {0}TranslatedAddress S45,
     {0}TranslatedPort N, {0}UserID S1023, {0}UserName S1023, {0}UserPrivileges S1023"""
 
 _FILE = """

@@ -1,8 +1,9 @@
 """The table `events` of the SIEM's storage, made from the event model.
 
-One row is one event. Times are milliseconds since the epoch as Int64, for KUMA's SQL reads them so.
-Rows lie in the order of `Timestamp`, host and category: searches carry a time range, and neighbours
-that are alike compress well. Partitions are days of arrival, so that retention drops whole partitions.
+One row is one event. Times are milliseconds since the epoch as Int64, for KUMA's SQL reads them
+so. Rows lie in the order of `Timestamp`, host and category: searches carry a time range, and
+neighbours that are alike compress well. Partitions are days of arrival, so that retention drops
+whole partitions.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ _TYPES = {
     "map": "Map(String, String)",
 }
 
-_FEW_VALUES = frozenset(
-    """ServiceID ServiceName TenantID TenantName ServiceKind ClusterName SpaceID
-    DeviceVendor DeviceProduct DeviceVersion DeviceEventCategory DeviceHostName DeviceAddress
-    DeviceAction DeviceExternalID DeviceDnsDomain DeviceNtDomain DeviceTimeZone DeviceFacility
-    Name Severity EventOutcome ApplicationProtocol TransportProtocol RequestMethod Tactic Technique
-    SourceUserName SourceNtDomain SourceUserPrivileges DestinationNtDomain DestinationServiceName
-    FileType OldFileType FilePermission OldFilePermission DeviceCustomString1""".split()
+_FEW_VALUES: frozenset[str] = frozenset(
+    name.strip()
+    for line in (
+        "ServiceID, ServiceName, TenantID, TenantName, ServiceKind, ClusterName, SpaceID",
+        "DeviceVendor, DeviceProduct, DeviceVersion, DeviceEventCategory, DeviceHostName",
+        "DeviceAddress, DeviceAction, DeviceExternalID, DeviceDnsDomain, DeviceNtDomain",
+        "DeviceTimeZone, DeviceFacility, Name, Severity, EventOutcome, ApplicationProtocol",
+        "TransportProtocol, RequestMethod, Tactic, Technique, SourceUserName, SourceNtDomain",
+        "SourceUserPrivileges, DestinationNtDomain, DestinationServiceName, FileType",
+        "OldFileType, FilePermission, OldFilePermission, DeviceCustomString1",
+    )
+    for name in line.split(",")
 )
 """Texts that have few distinct values in practice: kept as numbers into a dictionary."""
 
@@ -44,7 +50,7 @@ _INDEXES = (
     "INDEX by_hash FileHash TYPE bloom_filter(0.01) GRANULARITY 4",
     "INDEX by_command DeviceCustomString4 TYPE ngrambf_v1(4, 32768, 2, 0) GRANULARITY 4",
 )
-"""Only where a search goes through all rows without: an event's id, a file's hash, part of a command."""
+"""Where a search would go through all rows: an event's id, a file's hash, part of a command."""
 
 _SETTINGS = {
     "min_bytes_for_wide_part": 134_217_728,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deodar.agent.__main__ import _parse, main, words
+from deodar.agent.start import _parse, main, words
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_wrong_option_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_libraries_of_the_command_line_stay_out() -> None:
     code = (
-        "import sys; from deodar.agent.__main__ import main;"
+        "import sys; from deodar.agent.start import main;"
         "print(main(['--dir', '/nonexistent']), *sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,0 +1,67 @@
+"""What the tests of the sensors share: a real sensor, and waiting for its records."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from deodar.agent.sensors.bpf import BpfSensor, check_host
+from deodar.agent.sensors.errors import SensorUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from deodar.agent.sensors.base import Record, Sensor
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason="needs root, to watch the real kernel"))
+
+
+class Collect(Protocol):
+    def __call__(
+        self, sensor: Sensor, enough: Callable[[list[Record]], object], seconds: float = 10.0
+    ) -> list[Record]: ...
+
+
+@pytest.fixture
+def mark() -> str:
+    """A text that only this test's processes carry."""
+    return f"deodar-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def collect() -> Collect:
+    """Read from a sensor until there is enough; the records so far if the time is over."""
+
+    def read_until(
+        sensor: Sensor, enough: Callable[[list[Record]], object], seconds: float = 10.0
+    ) -> list[Record]:
+        records: list[Record] = []
+        deadline = time.monotonic() + seconds
+        while not enough(records) and time.monotonic() < deadline:
+            records += sensor.read(0.2)
+        return records
+
+    return read_until
+
+
+@pytest.fixture
+def bpf() -> Iterator[BpfSensor]:
+    """An open BPF sensor that also reports this process's sockets."""
+    try:
+        check_host()
+    except SensorUnavailable as error:
+        pytest.skip(str(error))
+    sensor = BpfSensor(own_pid=0)
+    sensor.open()
+    yield sensor
+    sensor.close()

@@ -1,0 +1,58 @@
+"""Requests to the audit system: layouts, and the real kernel's answers."""
+
+from __future__ import annotations
+
+import platform
+import struct
+
+import pytest
+
+from deodar.agent.sensors import audit_control as control
+
+CALLS = control.Calls(0xC000003E, 59, 322, 231)
+
+
+def test_exec_rule_layout():
+    rule = control.exec_rule(CALLS)
+    assert len(rule) == 1040 + len(control.KEY)
+    words = struct.unpack_from("<260I", rule)
+    assert words[:3] == (4, 2, 3)
+    assert words[3 + 59 // 32] == 1 << 59 % 32
+    assert words[3 + 322 // 32] == 1 << 322 % 32
+    assert words[67:71] == (11, 104, 210, 0)
+    assert words[131:135] == (0xC000003E, 1, len(control.KEY), 0)
+    assert words[195:199] == (0x40000000,) * 3 + (0,)
+    assert rule.endswith(control.KEY)
+
+
+def test_exit_rule_does_not_ask_for_success():
+    words = struct.unpack_from("<260I", control.exit_rule(CALLS))
+    assert words[67:70] == (11, 210, 0)
+    assert words[3 + 231 // 32] == 1 << 231 % 32
+
+
+@pytest.mark.root
+def test_rule_comes_and_goes():
+    calls = control.ARCHITECTURES[platform.machine()]
+    before = control.rules()
+    rule = control.exit_rule(calls)
+    control.add_rule(rule)
+    control.add_rule(rule)  # a second time is no error
+    try:
+        assert rule in [found[: len(rule)] for found in control.rules()]  # padded at the end
+    finally:
+        control.delete_rule(rule)
+    assert control.rules() == before
+    with pytest.raises(FileNotFoundError):
+        control.delete_rule(rule)
+
+
+@pytest.mark.root
+def test_backlog_limit_can_be_set_and_put_back():
+    before = control.status()
+    control.set_backlog_limit(before.backlog_limit + 17)
+    try:
+        assert control.status().backlog_limit == before.backlog_limit + 17
+    finally:
+        control.set_backlog_limit(before.backlog_limit)
+    assert control.status().backlog_limit == before.backlog_limit

@@ -1,0 +1,51 @@
+"""bpf(2) through ctypes."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import pytest
+
+from deodar.agent.sensors import syscall
+
+
+@pytest.mark.root
+def test_map_is_made_set_and_read():
+    descriptor = syscall.create_array("a_name_that_is_too_long_for_the_kernel", 8)
+    try:
+        syscall.update(descriptor, bytes(4), b"abcdefgh")
+        assert syscall.lookup(descriptor, bytes(4), 8) == b"abcdefgh"
+        with pytest.raises(FileExistsError):
+            syscall.update(descriptor, bytes(4), bytes(8), syscall.NO_EXIST)
+        with pytest.raises(FileNotFoundError):
+            syscall.lookup(descriptor, struct.pack("<I", 1), 8)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.root
+def test_statistics_are_on_while_the_descriptor_is_open(bpf):
+    program = bpf.session.loaded.programs["deodar_fork"]
+    descriptor = syscall.enable_statistics()
+    _, _, before, _ = syscall.program_info(program)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    identity, run_time, runs, _ = syscall.program_info(program)
+    os.close(descriptor)
+    assert runs > before
+    assert run_time > 0
+    assert identity > 0
+
+
+def test_error_carries_errno():
+    with pytest.raises(OSError, match=r"descriptor|not permitted"):
+        syscall.program_info(2**31 - 1)
+
+
+def test_unknown_machine(monkeypatch):
+    monkeypatch.setattr(syscall.platform, "machine", lambda: "m68k")
+    with pytest.raises(OSError, match="m68k"):
+        syscall.bpf(syscall.MAP_CREATE, bytes(8))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+
+from structlog.testing import capture_logs
+
+from deodar.agent.threads import WatchedThread
+
+
+def test_work_is_done_in_a_daemon() -> None:
+    done: list[int] = []
+    thread = WatchedThread("worker", lambda: done.append(1))
+    thread.start()
+    thread.join(10)
+    assert done == [1]
+    assert thread.failure == ""
+    assert thread.daemon
+
+
+def test_error_is_kept_and_logged() -> None:
+    thread = WatchedThread("worker", lambda: json.loads("nonsense"))
+    with capture_logs() as logs:
+        thread.start()
+        thread.join(10)
+    assert thread.failure.startswith("worker: JSONDecodeError: Expecting value")
+    assert [(log["event"], log["thread"]) for log in logs] == [("a thread failed", "worker")]

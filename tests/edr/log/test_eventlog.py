@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+
+import pyarrow as pa
+import pytest
+
+from deodar.edr.errors import LogUnavailable, PacketRefused
+from deodar.edr.log import eventlog
+from deodar.edr.log.packet import Packet
+from deodar.edr.settings import Ingest
+
+BOUNDS = Ingest(group_delay=0.01)
+
+
+def packet(number: int = 1, count: int = 1, source: str = "a/1", **columns: pa.Array) -> Packet:
+    texts = pa.array([f"{source}#{number}.{n}" for n in range(count)])
+    return Packet(source, number, pa.RecordBatch.from_pydict(columns), texts)
+
+
+def stored(engine) -> list[tuple[int, str]]:
+    rows = engine.query("SELECT seq, raw FROM edr_events ORDER BY seq")
+    return list(zip(rows["seq"].to_pylist(), rows["raw"].to_pylist(), strict=True))
+
+
+async def until(condition) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.025)
+    pytest.fail("it did not happen in time")
+
+
+class Away:
+    """Takes the log's table away, which the engine then tells as an error, and brings it back."""
+
+    def __init__(self, engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> None:
+        self._engine.command("RENAME TABLE edr_events TO edr_events_away")
+
+    def __exit__(self, *_: object) -> None:
+        self._engine.command("RENAME TABLE edr_events_away TO edr_events")
+
+
+async def test_an_append_returns_when_the_events_can_be_read(engine):
+    async with eventlog.running(engine, BOUNDS) as log:
+        assert await log.append(packet(count=3)) is True
+        assert log.watermark.value == 3
+        assert [seq for seq, _ in stored(engine)] == [1, 2, 3]
+
+
+async def test_packets_that_come_together_are_one_block(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0.2)) as log:
+        await asyncio.gather(*(log.append(packet(1, 2, f"a/{n}")) for n in range(20)))
+        assert log.counters.packets == 20
+        assert log.counters.events == 40
+        assert log.counters.blocks == 1
+
+
+async def test_numbers_have_no_gaps_and_keep_each_sources_order(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0, group_events=7)) as log:
+        for number in range(1, 6):
+            await asyncio.gather(*(log.append(packet(number, 3, f"a/{n}")) for n in range(4)))
+    rows = stored(engine)
+    assert [seq for seq, _ in rows] == list(range(1, 61))
+    for source in range(4):
+        own = [raw for _, raw in rows if raw.startswith(f"a/{source}#")]
+        assert own == sorted(own)
+
+
+async def test_a_repeat_is_not_stored_again_also_not_after_a_restart(engine):
+    async with eventlog.running(engine, BOUNDS) as log:
+        assert await log.append(packet(3)) is True
+        assert await log.append(packet(3)) is False
+        assert await log.append(packet(2)) is False
+        epoch = log.epoch
+    async with eventlog.running(engine, BOUNDS) as log:
+        assert log.was_taken("a/1", 3)
+        assert not log.was_taken("a/1", 4)
+        assert not log.was_taken("a/2", 1)
+        assert await log.append(packet(3)) is False
+        assert await log.append(packet(4)) is True
+        assert log.epoch == epoch
+    assert stored(engine) == [(1, "a/1#3.0"), (2, "a/1#4.0")]
+
+
+async def test_repeats_at_the_same_time_wait_for_the_one_commit(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0.1)) as log:
+        answers = await asyncio.gather(*(log.append(packet()) for _ in range(10)))
+    assert sorted(answers) == [False] * 9 + [True]
+    assert len(stored(engine)) == 1
+
+
+async def test_a_sender_that_goes_away_does_not_stop_its_packet(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0.1)) as log:
+        sending = asyncio.create_task(log.append(packet()))
+        await asyncio.sleep(0)
+        sending.cancel()
+        await log.watermark.reached(1, 10)
+        assert await log.append(packet()) is False
+
+
+async def test_a_store_that_fails_is_told_and_the_block_is_kept(engine):
+    async with eventlog.running(engine, BOUNDS) as log:
+        await log.append(packet(1))
+        with Away(engine):
+            with pytest.raises(LogUnavailable, match="cannot be written"):
+                await log.append(packet(2))
+            assert log.failure is not None
+            with pytest.raises(LogUnavailable):
+                await log.append(packet(3))
+        await until(lambda: log.failure is None)
+        assert await log.append(packet(2)) is False
+        assert await log.append(packet(3)) is True
+        assert log.counters.failures >= 3
+    assert [raw for _, raw in stored(engine)] == ["a/1#1.0", "a/1#2.0", "a/1#3.0"]
+
+
+async def test_a_short_failure_is_not_noticed_by_senders(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0)) as log:
+        with Away(engine):
+            sending = asyncio.create_task(log.append(packet()))
+            await until(lambda: log.counters.failures == 1)
+        assert await sending is True
+    assert len(stored(engine)) == 1
+
+
+async def test_closing_while_the_store_fails_ends(engine):
+    with_away = Away(engine)
+    async with eventlog.running(engine, Ingest(group_delay=0)) as log:
+        with_away.__enter__()
+        sending = asyncio.create_task(log.append(packet()))
+        await until(lambda: log.counters.failures == 1)
+    with_away.__exit__()
+    with pytest.raises(LogUnavailable):
+        await sending
+    assert stored(engine) == []
+
+
+async def test_what_is_queued_at_the_end_is_committed(engine):
+    async with eventlog.running(engine, Ingest(group_delay=5)) as log:
+        sending = [asyncio.create_task(log.append(packet(1, 1, f"a/{n}"))) for n in range(5)]
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*sending) == [True] * 5
+    assert len(stored(engine)) == 5
+
+
+async def test_a_full_queue_refuses_and_what_is_in_it_is_committed(engine):
+    bounds = Ingest(group_delay=0.2, queue_events=10, group_events=1000)
+    async with eventlog.running(engine, bounds) as log:
+        first = asyncio.create_task(log.append(packet(1, 8)))
+        await asyncio.sleep(0)
+        with pytest.raises(LogUnavailable) as caught:
+            await log.append(packet(1, 3, "b/1"))
+        assert caught.value.retry_after == 1
+        assert await first is True
+        assert await log.append(packet(1, 3, "b/1")) is True
+
+
+async def test_a_packet_that_the_store_cannot_keep_is_refused_alone(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0.1)) as log:
+        unknown = pa.array(["x"])
+        answers = await asyncio.gather(
+            log.append(packet(1)),
+            log.append(packet(1, source="b/1", NoSuchField=unknown)),
+            log.append(packet(1, source="c/1")),
+            return_exceptions=True,
+        )
+        assert answers[0] is True
+        assert answers[2] is True
+        assert isinstance(answers[1], PacketRefused)
+        assert log.failure is None
+        assert await log.append(packet(2, source="b/1")) is True
+    assert [raw for _, raw in stored(engine)] == ["a/1#1.0", "c/1#1.0", "b/1#2.0"]
+
+
+async def test_packets_whose_columns_cannot_be_joined_are_told_apart(engine):
+    async with eventlog.running(engine, Ingest(group_delay=0.1)) as log:
+        answers = await asyncio.gather(
+            log.append(packet(1, ExitCode=pa.array([1]))),
+            log.append(packet(1, source="b/1", ExitCode=pa.array([["no", "number"]]))),
+            return_exceptions=True,
+        )
+    assert answers[0] is True
+    assert isinstance(answers[1], PacketRefused)
+    assert len(stored(engine)) == 1
+
+
+async def test_the_end_of_the_committer_is_noticed(engine):
+    stop = asyncio.Event()
+    async with eventlog.running(engine, BOUNDS, stop):
+        assert not stop.is_set()
+    await asyncio.wait_for(stop.wait(), 5)

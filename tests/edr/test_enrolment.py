@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
+
+from deodar.edr.database import now_us
+from deodar.edr.enrolment import PREFIX, Endpoints, EnrolmentRequest, Host
+from deodar.edr.errors import EnrolmentRefused, NotKnown
+from deodar.edr.tables import audit, enrolment_tokens
+from deodar.tls import certificates
+
+from .conftest import read_token
+
+AUTHORITY = certificates.make_authority("edr")
+
+
+@pytest.fixture
+def endpoints(database) -> Endpoints:
+    return Endpoints(database)
+
+
+def invited(endpoints: Endpoints, seconds: float = 60) -> str:
+    return read_token(endpoints.invite("https://x:1", "p" * 64, seconds).token)["secret"]
+
+
+def asked(secret: str, **host: str) -> EnrolmentRequest:
+    return EnrolmentRequest(secret, certificates.make_request("evil")[0].decode(), Host(**host))
+
+
+def test_the_token_tells_where_and_whom_to_trust(endpoints):
+    made = endpoints.invite("https://edr:9443", "ab" * 32, 3600)
+    assert made.token.startswith(PREFIX)
+    told = read_token(made.token)
+    assert (told["url"], told["pin"]) == ("https://edr:9443", "ab" * 32)
+    assert 3500e6 < made.expires_us - now_us() <= 3600e6
+
+
+def test_the_secret_itself_is_not_kept(endpoints, database):
+    secret = invited(endpoints)
+    with database.read() as connection:
+        rows = connection.execute(select(enrolment_tokens)).all()
+    assert secret not in str(rows)
+
+
+def test_the_certificate_is_for_the_servers_id_and_from_its_authority(endpoints):
+    done = endpoints.enroll(AUTHORITY, asked(invited(endpoints), name="web-1"), "10.0.0.9")
+    der = certificates.der(done.certificate.encode())
+    assert certificates.subject_name(der) == done.agent_id
+    now = datetime.now(UTC)
+    purpose = certificates.Purpose.CLIENT
+    assert certificates.check_issued(der, AUTHORITY.certificate, now, purpose) is None
+    found = endpoints.by_digest(certificates.fingerprint(der))
+    assert found is not None
+    assert (found.agent_id, found.name, found.address, found.state) == (
+        done.agent_id,
+        "web-1",
+        "10.0.0.9",
+        "enrolled",
+    )
+
+
+def test_of_many_at_once_one_gets_in(endpoints):
+    secret = invited(endpoints)
+    done: list[str] = []
+    refused: list[str] = []
+
+    def enroll() -> None:
+        try:
+            done.append(endpoints.enroll(AUTHORITY, asked(secret), "").agent_id)
+        except EnrolmentRefused as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=enroll) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(done) == 1
+    assert len(refused) == 7
+    assert [endpoint.agent_id for endpoint in endpoints.list()] == done
+
+
+def test_an_outdated_or_unknown_token_is_refused(endpoints):
+    for secret in (invited(endpoints, -1), "unknown", ""):
+        with pytest.raises(EnrolmentRefused, match="deodar edr enroll"):
+            endpoints.enroll(AUTHORITY, asked(secret), "")
+
+
+def test_a_bad_certificate_request_leaves_the_token_good(endpoints):
+    secret = invited(endpoints)
+    with pytest.raises(EnrolmentRefused, match="certificate request"):
+        endpoints.enroll(AUTHORITY, EnrolmentRequest(secret, "nonsense"), "")
+    assert endpoints.enroll(AUTHORITY, asked(secret), "").agent_id
+
+
+def test_revoking_is_kept_and_audited(endpoints, database):
+    done = endpoints.enroll(AUTHORITY, asked(invited(endpoints)), "")
+    assert endpoints.revoke(done.agent_id).state == "revoked"
+    with pytest.raises(NotKnown):
+        endpoints.revoke("nobody")
+    with database.read() as connection:
+        actions = connection.execute(select(audit.c.action)).scalars().all()
+    assert actions == ["enrolment-token create", "endpoint enroll", "endpoint revoke"]
+
+
+def test_contacts_are_noted_but_not_with_every_packet(endpoints):
+    endpoints.enroll(AUTHORITY, asked(invited(endpoints)), "10.0.0.1")
+    endpoints.note_contact(endpoints.list()[0], "10.0.0.1", "1.0")
+    noted = endpoints.list()[0]
+    assert noted.agent_version == "1.0"
+    endpoints.note_contact(noted, "10.0.0.1", "1.0")
+    assert endpoints.list()[0].last_contact_us == noted.last_contact_us
+    endpoints.note_contact(noted, "10.0.0.2", "1.0")
+    assert endpoints.list()[0].address == "10.0.0.2"

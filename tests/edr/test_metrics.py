@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pyarrow as pa
+
+from deodar.columnar.dead_letters import DeadLetter, DeadLetterStore
+from deodar.edr import metrics
+from deodar.edr.log import eventlog
+from deodar.edr.log.packet import Packet
+from deodar.edr.settings import Ingest
+
+
+async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path):
+    letters = DeadLetterStore(tmp_path / "dead")
+    async with eventlog.running(engine, Ingest(group_delay=0)) as log:
+        registry = metrics.registry(log, letters)
+        assert registry.get_sample_value("deodar_edr_events_total") == 0
+        fields = pa.RecordBatch.from_pydict({"Id": pa.array(["a", "b"])})
+        await log.append(Packet("s", 1, fields, pa.array(["1", "2"])))
+        letters.add([DeadLetter("r", "", 0, b"x")], "b")
+        assert registry.get_sample_value("deodar_edr_events_total") == 2
+        assert registry.get_sample_value("deodar_edr_packets_total") == 1
+        assert registry.get_sample_value("deodar_edr_last_seq") == 2
+        assert registry.get_sample_value("deodar_edr_dead_letters") == 1
+        assert registry.get_sample_value("deodar_edr_failing") == 0

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from deodar.kit import settings as files
+from deodar.kit.errors import SettingsError
+from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
+from deodar.siem.settings import (
+    CollectorSettings,
+    CoreLink,
+    FrontSettings,
+    SiemSettings,
+    check_name,
+    load_collector,
+    load_siem,
+)
+
+COLLECTOR = CollectorSettings(
+    name="kedr",
+    service_id="s",
+    tenant_id="t",
+    core=CoreLink(url="https://127.0.0.1:7210"),
+    connector=KataEdrSettings(
+        urls=["edr:9443"], external_id="7f8a1c1e-5f0d-4d58-9d5a-9f6a2b3c4d5e"
+    ),
+)
+
+
+def written(tmp_path, value):
+    path = tmp_path / "x.toml"
+    path.write_text(files.dump(value), "utf-8")
+    return path
+
+
+def test_settings_are_read_back_as_they_were_written(tmp_path):
+    assert load_collector(written(tmp_path, COLLECTOR)) == COLLECTOR
+    siem = SiemSettings(tenant_id="t")
+    assert load_siem(written(tmp_path, siem)) == siem
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "a/b"}, "cannot name a collector"),
+        ({"core": CoreLink(url="http://x")}, "core.url"),
+        ({"journal_bytes": 1 << 20}, "journal_bytes"),
+        (
+            {"connector": msgspec.structs.replace(COLLECTOR.connector, max_timeout=1800.0)},
+            "client_timeout",
+        ),
+    ],
+)
+def test_collector_settings_that_do_not_fit_are_refused(tmp_path, change, words):
+    path = written(tmp_path, msgspec.structs.replace(COLLECTOR, **change))
+    with pytest.raises(SettingsError, match=words):
+        load_collector(path)
+
+
+def test_an_enabled_front_needs_a_password(tmp_path):
+    siem = SiemSettings(tenant_id="t", front=FrontSettings(enabled=True))
+    with pytest.raises(SettingsError, match=r"front\.password_hash"):
+        load_siem(written(tmp_path, siem))
+
+
+def test_a_name_is_returned_if_it_can_be_a_folders():
+    assert check_name("kedr-1") == "kedr-1"
+    with pytest.raises(SettingsError):
+        check_name("..")

@@ -1,0 +1,40 @@
+"""Writes the pages of docs/reference that are made from the code; ``--check`` only compares.
+
+Exit code 1 when a page is not what the code says.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+PAGES = {
+    "events.md": "deodar.events.reference",
+    "event-model.md": "deodar.siem.storage.reference",
+    "normalizer-kedr.md": "deodar.siem.normalizers.reference",
+}
+"""Each page and the module whose ``page()`` returns its text."""
+
+
+def main(arguments: list[str]) -> int:
+    """Write or compare every page; return the exit code."""
+    stale = []
+    for name, module in PAGES.items():
+        text = import_module(module).page()
+        path = FOLDER / name
+        if path.is_file() and path.read_text("utf-8") == text:
+            continue
+        if "--check" in arguments:
+            stale.append(name)
+        else:
+            path.write_text(text, "utf-8")
+            print(f"wrote {path}")
+    if stale:
+        print(f"not what the code says: {', '.join(stale)}; run: make docs")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
