@@ -25,7 +25,10 @@ def main(names: list[str]) -> int:
     for name in names or NAMES:
         console.print(f"Running {name} …", style="dim")
         ran = subprocess.run(
-            [sys.executable, "-m", f"bench.{name}"], stdout=subprocess.PIPE, timeout=LONGEST
+            [sys.executable, "-m", f"bench.{name}"],
+            stdout=subprocess.PIPE,
+            timeout=LONGEST,
+            check=False,
         )
         failed += ran.returncode != 0
         lines += [msgspec.json.decode(line, type=Line) for line in ran.stdout.splitlines()]

@@ -7,7 +7,7 @@ noisy machine than wall clock time of a workload with and without the sensor.
 The workload is short on purpose: a program of three instructions, so that its file and the kernel's
 paths stay in the caches; with programs that do real work in between, expect half as much again.
 
-Run as root: ``python bench/agent_cost.py [processes]``.
+Run as root: ``python -m bench.agent_cost [processes]``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import struct
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from bench.report import Line
+from bench.stand import give
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.bpf import BpfSensor
 
+ROUNDS = 5
 GOALS = {"deodar_exec": 1800, "deodar_fork": 800, "deodar_exit": 300, "deodar_socket": 800}
 
 
@@ -70,46 +73,66 @@ def programs(sensor: BpfSensor) -> dict[str, tuple[int, int]]:
     return {name: syscall.program_info(fd)[1:3] for name, fd in loaded.items()}
 
 
+def rounds(sensor: BpfSensor, processes: int) -> list[dict[str, tuple[int, int]]]:
+    """Make events in rounds; returns run time and number of runs of each program per round."""
+    found = []
+    for _ in range(ROUNDS):
+        before = programs(sensor)
+        spawn(processes // ROUNDS)
+        connect(processes // ROUNDS)
+        after = programs(sensor)
+        found.append(
+            {name: (after[name][0] - ns, after[name][1] - n) for name, (ns, n) in before.items()}
+        )
+    return found
+
+
 def run(processes: int = 3000) -> dict[str, Any]:
-    """Measure; returns for each program its runs and ns per run, and the reader's CPU and loss.
+    """Measure; returns for each program its runs and ns per run (of the median round), and loss.
 
     Raises SensorUnavailable without root, or where the kernel refuses the sensor.
     """
     sensor = BpfSensor(own_pid=0)
     sensor.open()
-    statistics = syscall.enable_statistics()
+    statistics_on = syscall.enable_statistics()
     stop = threading.Event()
     reader = threading.Thread(target=read_all, args=(sensor, stop))
+    reader.start()
     try:
-        before = programs(sensor)
-        reader.start()
-        started = time.monotonic()
-        spawn(processes)
-        seconds = time.monotonic() - started
-        connect(processes)
-        after = programs(sensor)
+        found = rounds(sensor, processes)
     finally:
-        os.close(statistics)
+        os.close(statistics_on)
         stop.set()
         reader.join()
         counters = sensor.counters()
         sensor.close()
     table = {
-        name: {"runs": runs - before[name][1], "ns": (time_ns - before[name][0])
-               / max(1, runs - before[name][1]), "goal": GOALS[name]}
-        for name, (time_ns, runs) in after.items()
-    }  # fmt: skip
-    return {"programs": table, "exec_per_second": processes / seconds, "lost": counters.lost}
+        name: {
+            "runs": sum(each[name][1] for each in found),
+            "ns": median(each[name][0] / max(1, each[name][1]) for each in found),
+            "goal": goal,
+        }
+        for name, goal in GOALS.items()
+    }
+    return {"programs": table, "lost": counters.lost}
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure and print."""
     result = run(int(sys.argv[1]) if len(sys.argv) > 1 else 3000)
-    print(f"{'program':16}{'runs':>8}{'ns/run':>9}{'goal':>7}{'ratio':>7}")
-    for name, row in result["programs"].items():
-        ratio = row["ns"] / row["goal"]
-        print(f"{name:16}{row['runs']:8}{row['ns']:9.0f}{row['goal']:7}{ratio:7.2f}")
-    print(f"processes per second: {result['exec_per_second']:.0f}; lost: {result['lost']}")
+    give(
+        *(
+            Line(
+                f"agent: {name.removeprefix('deodar_')}, in the kernel",
+                row["ns"],
+                "ns/run",
+                row["ns"] / row["goal"],
+                f"the goal ({row['goal']} ns)",
+            )
+            for name, row in result["programs"].items()
+        ),
+        Line("agent: records lost while measured", result["lost"], "records"),
+    )
 
 
 if __name__ == "__main__":

@@ -72,8 +72,9 @@ def read_engine(parts: Stack) -> float:
     began = time.monotonic()
     while count < EVENTS:
         rows = engine.query(
-            f"SELECT seq, raw FROM {TABLE} WHERE seq > {{after:UInt64}} ORDER BY seq LIMIT {PAGE}",
-            {"after": seq},
+            f"SELECT seq, raw FROM {TABLE} WHERE seq > {{after:UInt64}} "  # noqa: S608  # a constant
+            "ORDER BY seq LIMIT {page:UInt64}",
+            {"after": seq, "page": PAGE},
         )
         seq = rows.column("seq")[-1].as_py()
         count += rows.num_rows

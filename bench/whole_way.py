@@ -1,7 +1,7 @@
 """The whole way on this machine: an agent's spool, the EDR server, a collector, the SIEM's store.
 
 The agent replays a file of events instead of watching the kernel; every other part is as it is in
-production, with every hop durable before it acknowledges. Goal: 25,000 events a second on two cores.
+production, with every hop durable before it acknowledges. Goal: 25,000 events/s on two cores.
 """
 
 from __future__ import annotations

@@ -27,7 +27,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 BLOBS = HERE.parent / "src" / "deodar" / "agent" / "sensors" / "blobs"
 TOOLS = ("clang-14", "llvm-strip-14", "bpftool")
-TIERS = {"core": ("core.bpf.c", "kernel.h", "layout.c", "records.h")}
+TIERS = {
+    "core": (
+        "core.bpf.c", "common.h", "paths.h", "exec.h", "life.h", "tcp.h",
+        "kernel.h", "records.h", "layout.c",
+    ),
+}  # fmt: skip
 CONTEXT_HEAD = 24  # struct bpf_loader_ctx of libbpf 1.1
 MAP_BYTES = 16  # struct bpf_map_desc: fd, max_entries, initial_value
 PROGRAM_BYTES = 4  # struct bpf_prog_desc: fd

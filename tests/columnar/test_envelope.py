@@ -70,9 +70,7 @@ def test_salvage_of_a_truncated_body() -> None:
 
 
 def test_salvage_goes_on_at_the_next_event_not_inside_one() -> None:
-    body = (
-        b'{"events":[{"EventType":"a},{"q":1},{"x":2}},{"EventType":"c"}],"token":"t"}'
-    )
+    body = b'{"events":[{"EventType":"a},{"q":1},{"x":2}},{"EventType":"c"}],"token":"t"}'
     events, dead = salvage(body)
     assert events == [b'{"EventType":"c"}']
     assert [letter.raw for letter in dead] == [b'{"EventType":"a},{"q":1},{"x":2}}']

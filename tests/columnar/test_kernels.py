@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from deodar.columnar import kernels
 from deodar.columnar.values import FAILED, as_integer
 
+NULL = pa.scalar(None, pa.string())
+
 
 @pytest.mark.parametrize(
     ("array", "mask"),
@@ -22,6 +24,7 @@ from deodar.columnar.values import FAILED, as_integer
         (pa.array(["x", "", "yy", None])[1:], [False, True, False]),
         (pa.array([], pa.string()), []),
         (pa.nulls(2, pa.string()), [False, False]),
+        (kernels.choose(np.array([True, False]), pa.array(["ab", "cd"]), NULL), [True, False]),
     ],
 )
 def test_filled(array: pa.Array, mask: list[bool]) -> None:

@@ -99,9 +99,7 @@ class EngineContract:
         assert found.schema.names == ["text", "number"]
 
     def test_bytes_that_are_no_utf8_become_replacement_characters(self, engine: Engine) -> None:
-        found = engine.query(
-            "SELECT unhex('41FF42') AS text UNION ALL SELECT 'whole' ORDER BY text"
-        )
+        found = engine.query("SELECT arrayJoin([unhex('41FF42'), 'whole']) AS text")
         assert found["text"].to_pylist() == ["A\ufffdB", "whole"]
 
     def test_nulls_become_the_default_of_a_column_that_has_none(
@@ -272,9 +270,7 @@ class EngineContract:
     def test_users_can_read(self, engine: Engine, table: str) -> None:
         engine.insert(table, rows(2))
         limits = Limits(max_seconds=20, max_rows=100)
-        sql = (
-            f"WITH t AS (SELECT text FROM {table}) SELECT text /* c */ FROM t WHERE text != ';'"
-        )
+        sql = f"WITH t AS (SELECT text FROM {table}) SELECT text /* c */ FROM t WHERE text != ';'"
         assert engine.read_only(sql, limits=limits).num_rows == 2
         assert engine.read_only(f"DESCRIBE TABLE {table}", limits=limits).num_rows == 8
         assert (

@@ -70,6 +70,9 @@ class Agent:
         self.losses = LossBook()
         self.started = time.time()
         self._start = report.own_start()
+        tls = server_context(
+            directory, settings
+        )  # before the sensor, which would have to be undone
         self.spool = Spool(directory.path / "spool", settings.spool, self.losses)
         self.sensor, self.refused = self._open_sensor()
         self.context = Context(
@@ -80,7 +83,7 @@ class Agent:
             settings.server,
             self.spool,
             self.losses,
-            tls=server_context(directory, settings),
+            tls=tls,
             dead_folder=directory.path / "dead",
         )
 
@@ -111,8 +114,6 @@ class Agent:
     def status(self) -> report.AgentStatus:
         """Return how the agent fares now."""
         counters = self.sensor.counters()
-        hasher = self.context.hasher
-        pipeline = self.pipeline.counters
         return report.AgentStatus(
             time=time.time(),
             started=self.started,
@@ -130,20 +131,24 @@ class Agent:
                 lost=counters.lost,
                 malformed=counters.malformed,
             ),
-            pipeline=report.PipelineStatus(
-                waiting=self.pipeline.waiting,
-                records=pipeline.records,
-                events=pipeline.events,
-                failed=pipeline.failed,
-                processes=len(self.context.processes),
-                hash_hits=hasher.hits,
-                hash_misses=hasher.misses,
-                hash_timeouts=hasher.timeouts,
-                hash_failures=hasher.failures,
-            ),
+            pipeline=self._pipeline_status(),
             spool=report.SpoolStatus(*self.spool.state()),
             uplink=self._uplink_status(),
             losses=self.losses.totals(),
+        )
+
+    def _pipeline_status(self) -> report.PipelineStatus:
+        counters, hasher = self.pipeline.counters, self.context.hasher
+        return report.PipelineStatus(
+            waiting=self.pipeline.waiting,
+            records=counters.records,
+            events=counters.events,
+            failed=counters.failed,
+            processes=len(self.context.processes),
+            hash_hits=hasher.hits,
+            hash_misses=hasher.misses,
+            hash_timeouts=hasher.timeouts,
+            hash_failures=hasher.failures,
         )
 
     def _uplink_status(self) -> report.UplinkStatus:

@@ -41,8 +41,9 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Seconds that an event may wait for others to fill the packet."""
     maximum_events: Annotated[int, Meta(ge=1, le=5000)] = 5000
     """Events in a packet."""
-    maximum_bytes: Annotated[int, Meta(ge=1024, le=4 * MEBIBYTE)] = 2 * MEBIBYTE
-    """Bytes in a packet before compression."""
+    maximum_bytes: Annotated[int, Meta(ge=1024, le=4 * MEBIBYTE)] = 4_000_000
+    """Bytes in a packet before compression. The server commits each packet by itself, so that
+    after an outage large ones are delivered sooner."""
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -72,8 +72,8 @@ class EventDecoder:
         """Return the decoded events; nothing is raised, whatever the bytes are."""
         batch = _Batch(self._nested)
         for start in range(0, len(events), RUN):
-            structs = self._structs(events[start : start + RUN], start, batch)
-            rows = self._rows(structs, start, batch)
+            tuples = self._tuples(events[start : start + RUN], start, batch)
+            rows = self._rows(tuples, start, batch)
             batch.arrays.append(pa.array(rows, self._arrow))
         return self._frame(batch)
 
@@ -88,23 +88,23 @@ class EventDecoder:
         )
         return msgspec.json.Decoder(struct)
 
-    def _structs(self, events: Sequence[Buffer], start: int, batch: _Batch) -> list[Any]:
+    def _tuples(self, events: Sequence[Buffer], start: int, batch: _Batch) -> list[Any]:
         """Decode all events at the speed of C; at each refusal take that one apart and go on.
 
         An event that is refused for good leaves None.
         """
-        structs: list[Any] = []
+        tuples: list[Any] = []
         waiting = iter(events)
         while True:
             try:
-                structs.extend(map(self._strict.decode, waiting))
+                tuples.extend(map(_as_tuple, map(self._strict.decode, waiting)))
             except _REFUSALS:
-                place = len(structs)
-                structs.append(self._second_try(events[place], start + place, batch))
+                place = len(tuples)
+                tuples.append(self._second_try(events[place], start + place, batch))
             else:
-                return structs
+                return tuples
 
-    def _second_try(self, event: Buffer, place: int, batch: _Batch) -> Any:
+    def _second_try(self, event: Buffer, place: int, batch: _Batch) -> tuple[Any, ...] | None:
         try:
             struct = self._loose.decode(event)
             unexpected = self._unexpected(event)
@@ -112,7 +112,7 @@ class EventDecoder:
             return None
         if unexpected:
             batch.rest[place] = unexpected
-        return struct
+        return _as_tuple(struct)
 
     def _unexpected(self, event: Buffer) -> dict[str, str]:
         """Return the fields that the spec does not name, as ``Extra`` keeps them."""
@@ -124,15 +124,15 @@ class EventDecoder:
                     found[name] = self._fields.kept(name, value)
         return found
 
-    def _rows(self, structs: list[Any], start: int, batch: _Batch) -> list[tuple[Any, ...]]:
-        """Return the events as tuples for Arrow, their nested fields taken out into the batch."""
-        if None in structs:
-            batch.places += [start + row for row, x in enumerate(structs) if x is not None]
-            batch.refused += [start + row for row, x in enumerate(structs) if x is None]
-            rows = [_as_tuple(x) for x in structs if x is not None]
+    def _rows(self, tuples: list[Any], start: int, batch: _Batch) -> list[tuple[Any, ...]]:
+        """Return the tuples that are there, with their nested fields taken out into the batch."""
+        rows = tuples
+        if None in tuples:
+            batch.places += [start + row for row, x in enumerate(tuples) if x is not None]
+            batch.refused += [start + row for row, x in enumerate(tuples) if x is None]
+            rows = [x for x in tuples if x is not None]
         else:
-            batch.places += range(start, start + len(structs))
-            rows = list(map(_as_tuple, structs))
+            batch.places += range(start, start + len(tuples))
         if self._nested:
             self._take_nested(rows, batch)
         return rows

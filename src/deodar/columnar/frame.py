@@ -42,6 +42,7 @@ class Frame:
         self.places = np.array(places, dtype=np.int64)
         self.length = len(places)
         self.arrays = arrays
+        self._names = {id(array): name for name, array in arrays.items()}
         self.nested = nested
         self.rest = rest
         self.refused = refused
@@ -73,6 +74,11 @@ class Frame:
                 found = kernels.filled(self.arrays[name])
             self._filled[name] = found
         return found
+
+    def mask(self, array: pa.Array) -> Mask:
+        """Return where an array of the frame is filled; remembered for arrays of whole fields."""
+        name = self._names.get(id(array))
+        return kernels.filled(array) if name is None else self.filled(name)
 
     def having(self, name: str) -> frozenset[int]:
         """Return the types (by code) of the rows in which a field has a value."""

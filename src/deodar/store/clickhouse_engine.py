@@ -13,8 +13,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError,
 from clickhouse_connect.driver.httputil import get_pool_manager
 
 from deodar.store import parameters as binding
-from deodar.store.arrow_results import from_stream
-from deodar.store.engine import NO_LIMITS, NO_PARAMETERS, Limits
+from deodar.store.arrow_results import bounded, from_stream
+from deodar.store.columns import ColumnTypes
+from deodar.store.engine import NO_LIMITS, NO_PARAMETERS, Limits, deduplication
 from deodar.store.errors import QueryError, StoreError, StoreUnavailable, from_engine
 from deodar.store.names import quote_name, quote_table
 from deodar.store.permissions import check_reading, reading_rows
@@ -66,6 +67,7 @@ class ClickHouseEngine:
         self._where = f"{host}:{port}"
         self._database = database
         self._closed = False
+        self._types = ColumnTypes(self.query)
         self._pool = get_pool_manager(maxsize=connections)
         try:
             self._client = clickhouse_connect.get_client(
@@ -154,9 +156,9 @@ class ClickHouseEngine:
         """Append the batch's rows as one block."""
         if not batch.num_rows:
             return
+        self._types.check(table, batch.schema)
         settings = dict(ONE_BLOCK)
-        if deduplication_token:
-            settings["insert_deduplication_token"] = deduplication_token
+        settings |= deduplication(deduplication_token)
         names = ", ".join(map(quote_name, batch.schema.names))
         head = f"INSERT INTO {quote_table(table)} ({names}) FORMAT ArrowStream"
         self._send(head, _stream(pa.table(batch)), settings)
@@ -190,7 +192,7 @@ class ClickHouseEngine:
                 use_database=False,
                 transport_settings={"X-ClickHouse-Format": format},
             )
-            return result
+            return bounded(result, settings)
 
     def _send(self, head: str, data: bytes, settings: Settings, database: str = "") -> None:
         named: Settings = {"database": database or self._database}

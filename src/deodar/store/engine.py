@@ -58,6 +58,14 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
+def deduplication(token: str | None) -> dict[str, str | int | float]:
+    """Return the settings by which a block is known by `token`, or by nothing if there is none.
+
+    Without them ClickHouse would know a block by its content, and drop an equal one.
+    """
+    return {"insert_deduplication_token": token} if token else {"insert_deduplicate": 0}
+
+
 class Engine(Protocol):
     """A store of tables. Every method may be called from any thread, and raises StoreError."""
 

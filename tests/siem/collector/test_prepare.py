@@ -86,6 +86,13 @@ def test_a_body_that_cannot_be_read_is_one_dead_letter(preparer, body):
     assert len(prepared.letters) == 1
 
 
+def test_warming_up_changes_nothing(preparer):
+    body = answer(EventBuilder(6).events(2))
+    before = preparer.prepare(record(body))
+    preparer.warm_up()
+    assert preparer.prepare(record(body)) == before
+
+
 def test_a_header_that_cannot_be_read_stops_nothing(preparer):
     prepared = preparer.prepare(Record(9, b"{", b"body"))
     assert prepared.number == 9

@@ -183,6 +183,22 @@ def test_timeouts_ask_for_fewer_events_and_success_for_more_again():
     assert "max_events" not in query(request)
 
 
+def test_a_server_that_allows_less_than_we_shrink_to_is_not_asked_for_more_again():
+    connector = machine()
+    now, asked = 0.0, []
+    connector.start(None, now)
+    connector.failed("timeout", "late", now)
+    for number in range(40):
+        now += 100.0
+        (request,) = connector.elapsed(now)
+        wanted = int(query(request).get("max_events", 0))
+        asked.append(wanted)
+        too_many = "Bad Request: max_events is greater than the allowed value"
+        connector.answered(refusal(400, too_many) if wanted > 1000 else page(f"t{number}"), now)
+    assert asked[:5] == [5000, 2500, 1250, 625, 625]
+    assert set(asked[14:]) == {0}
+
+
 def test_shrinking_ends_and_never_passes_the_setting():
     connector = machine(msgspec.structs.replace(ONE, max_events=300))
     now, sizes = 0.0, []

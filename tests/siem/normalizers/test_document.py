@@ -54,5 +54,5 @@ def test_an_error_names_the_line(old: str, new: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "- a", "5", "\x00"])
 def test_what_is_no_normalizer_at_all_is_refused(text: str) -> None:
-    with pytest.raises(NormalizerError, match="n.yaml, line 1"):
+    with pytest.raises(NormalizerError, match=r"n\.yaml, line 1"):
         Source(text, "n.yaml").document()

@@ -43,7 +43,8 @@ def rows(engine: Engine, sql: str) -> list[dict[str, object]]:
 
 
 def test_the_table_has_a_column_for_every_field(engine: Engine) -> None:
-    found = rows(engine, "SELECT name, type FROM system.columns WHERE table = 'events' AND database = currentDatabase()")
+    where = "table = 'events' AND database = currentDatabase()"
+    found = rows(engine, f"SELECT name, type FROM system.columns WHERE {where}")
     types = {row["name"]: row["type"] for row in found}
     assert set(types) == {*MODEL, "BatchID", "BatchTime"}
     assert types["EndTime"] == "Int64"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 CLOCK_TICK_NS = 10_000_000
 """Unit of process start times in /proc (USER_HZ is 100 on every Linux)."""
+
+CACHED = 1024
+"""Ids that are kept: each event names a process and its parent, most of them more than once."""
 
 
 def to_tick(key: ProcessKey) -> ProcessKey:
@@ -30,9 +34,13 @@ class UniquePids:
 
     def __init__(self, boot_id: str) -> None:
         self._seed = blake2b(boot_id.encode(), digest_size=16)
+        self._cached = lru_cache(CACHED)(self._make)
 
     def of(self, key: ProcessKey) -> str:
         """Return the process's unique id as UUID text; "" for a process that is not known."""
+        return self._cached(key)
+
+    def _make(self, key: ProcessKey) -> str:
         if key.pid == 0 or key.start == 0:
             return ""
         digest = self._seed.copy()

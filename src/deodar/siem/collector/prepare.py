@@ -68,6 +68,10 @@ class Preparer:
         self._stamp = stamp
         self._identity = journal_identity
 
+    def warm_up(self) -> None:
+        """Do once what is slow at the first time, so that the first event does not wait for it."""
+        self._program.run([b'{"EventType":"process"}', b"{"])
+
     def prepare(self, record: Record) -> Prepared:
         """Return what becomes of a record; whatever is wrong with it becomes dead letters."""
         batch = batch_id(self._identity, record.number)

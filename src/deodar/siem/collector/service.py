@@ -153,6 +153,7 @@ class Collector:
         return self._board.report()
 
     async def _prepare(self) -> None:
+        await asyncio.to_thread(self._preparer.warm_up)
         number = self._desk.acknowledged
         while True:
             for record in await self._desk.after(number):

@@ -109,6 +109,7 @@ class KataEdr:
         self._problem: Problem | None = None
         self._answers = 0
         self._limit = settings.max_events
+        self._ceiling = settings.max_events or FIRST_SHRINK
         self._since_shrink = 0
         self._asked_at = 0.0
         self._pause_until = 0.0
@@ -193,7 +194,7 @@ class KataEdr:
         if self._since_shrink >= SUCCESSES_UNTIL_GROWTH and self._limit != self._whole:
             self._since_shrink = 0
             self._limit = self._limit * 2
-            if self._limit >= (self._whole or FIRST_SHRINK):
+            if self._limit >= self._ceiling:
                 self._limit = self._whole
 
     @property
@@ -216,7 +217,10 @@ class KataEdr:
         self._problem = problem
         delay = problem.backoff.delay(server.failures, self._random)
         server.not_before = now + (delay if asked is None else max(asked, delay))
-        if problem.shrink:
+        if problem.kind == "max_events" and self._limit != self._whole:
+            self._ceiling = self._limit  # a number of ours, above what this server allows
+            self._shrink()
+        elif problem.shrink:
             self._shrink()
         self._current = (self._current + 1) % len(self._servers)
         return self._next(now)

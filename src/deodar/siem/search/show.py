@@ -72,12 +72,13 @@ def _card(number: int, row: dict[str, Any]) -> Table:
 
 
 def filled(row: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (name, text) of what is not empty; entries of maps one by one, as ``Extra.key``."""
+    """Return (name, text) of what is not empty; entries of maps at the end, as ``Extra.key``."""
     lines: list[tuple[str, str]] = []
+    entries: list[tuple[str, str]] = []
     for name, value in row.items():
         field = MODEL.get(name)
         if isinstance(value, dict):
-            lines += [(f"{name}.{key}", shown(item)) for key, item in value.items()]
+            entries += [(f"{name}.{key}", shown(item)) for key, item in value.items()]
         elif value in _EMPTY or (field is not None and field.label_of in row):
             continue
         elif field is not None and field.kind == "time":
@@ -85,7 +86,7 @@ def filled(row: dict[str, Any]) -> list[tuple[str, str]]:
         else:
             label = row.get(f"{name}Label")
             lines.append((f"{name} ({shown(label)})" if label else name, shown(value)))
-    return lines
+    return lines + entries
 
 
 def _date(milliseconds: int) -> str:
