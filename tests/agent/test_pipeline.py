@@ -150,16 +150,16 @@ def test_slow_enrichment_never_holds_up_the_sensor(
 
     monkeypatch.setattr(module, "event_of", slow)
     way = rig(sensor=SensorSettings(queue_records=1000))
-    source = Scripted([exits(500, 500 * number) for number in range(10)])
+    source = Scripted([exits(300, 300 * number) for number in range(10)])
     pipeline = way.pipeline(source)
     pipeline.start()
     until(lambda: not source.batches)
-    assert way.losses.totals() == {"queue": 4000}
+    assert way.losses.totals() == {"queue": 2000}
     hung.set()
     pipeline.stop(10)
     events = way.events()
     told = [event for event in events if event["EventType"] == "telemetry_loss"]
-    assert [(event["LostStage"], event["LostCount"]) for event in told] == [("queue", 4000)]
+    assert [(event["LostStage"], event["LostCount"]) for event in told] == [("queue", 2000)]
     assert len(events) - len(told) == 1000
     assert told[0]["LostFirstTime"] <= told[0]["LostLastTime"]
 

@@ -70,3 +70,25 @@ def test_runs_are_joined() -> None:
 def test_no_events_make_an_empty_frame() -> None:
     frame = decode()
     assert (frame.length, frame.arrays, frame.refused) == (0, {}, [])
+
+
+def test_a_field_that_comes_often_gets_a_place_and_nothing_else_changes() -> None:
+    decoder = EventDecoder(SPEC, Fields(SPEC))
+    events = [b'{"Size":%d,"New":{"n":%d},"Odd":""}' % (n, n) for n in range(100)]
+    events[7] = b'{"Size":7,"New":' + b"[" * 65 + b"]" * 65 + b"}"
+    events[8] = b'{"Size":8,"New":null,"Other":1.50}'
+    first, second = decoder.decode(events), decoder.decode(events)
+    assert decoder._shape.learned == ("New", "Odd")
+    assert second.rest == first.rest
+    assert first.rest[8] == {"Other": "1.5"}
+    assert first.rest[9] == {"New": '{"n":9}'}
+    assert second.refused == first.refused == [7]
+    assert second.arrays["Size"].equals(first.arrays["Size"])
+
+
+def test_names_that_keep_changing_are_not_learned() -> None:
+    decoder = EventDecoder(SPEC, Fields(SPEC))
+    for batch in range(3):
+        decoder.decode([b'{"x%d-%d":1}' % (batch, n) for n in range(1000)])
+    assert decoder._shape.learned == ()
+    assert len(decoder._seen) <= 1000

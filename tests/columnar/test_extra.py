@@ -5,7 +5,7 @@ import pyarrow as pa
 from deodar.columnar.extra import ExtraBuilder
 from deodar.columnar.fields import Fields
 from deodar.columnar.frame import Frame
-from deodar.columnar.spec import OTHER, Spec
+from deodar.columnar.spec import Spec
 
 SPEC = Spec(
     name="e",
@@ -30,7 +30,7 @@ def test_entries_of_all_sources_come_together_by_row() -> None:
         refused=[1],
     )
     builder = ExtraBuilder(Fields(SPEC))
-    builder.add_frame(frame, {"a": {"A", "N", "F", "Ioa"}, OTHER: {"N"}})
+    builder.add_frame(frame, [{"A", "N", "F", "Ioa"}, {"N"}])
     builder.add_row(3, {"Late": "l"})
     column = builder.finish(4)
     assert column is not None

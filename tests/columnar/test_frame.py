@@ -64,7 +64,8 @@ def test_a_source_reads_each_path_only_where_it_may() -> None:
 def test_what_is_kept_is_what_was_noted_and_what_nobody_reads() -> None:
     one = frame()
     one.keep({"A": codes(one, "process")}, np.array([False, True, True, True]))
-    unread = {"process": {"Ioa"}, "file": {"B", "A"}, OTHER: set()}
+    unread: list[set[str]] = [{"Ioa"}, {"B", "A"}, set()]
+    assert one.types == ("process", "file", OTHER)
     kept = {name: mask.tolist() for name, mask in one.kept(unread)}
     assert kept == {
         "A": [False, False, True, False],

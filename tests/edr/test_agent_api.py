@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import pytest
 import zstandard
 
-from deodar.edr.database import Database, sqlite_url
 from deodar.edr.settings import EdrSettings, Ingest
 from deodar.tls import certificates, contexts
 
@@ -264,9 +263,3 @@ async def test_a_store_that_takes_nothing_means_503_and_nothing_is_lost(server, 
     third = await agent.post("/agent/v1/packets", content=EVENT, headers=packet(2))
     assert third.json() == {"packet": 2, "events": 1, "dead": 0}
     assert len(await served(server)) == 2
-
-
-def test_the_tables_of_a_server_are_those_of_the_commands(installation):
-    default = Database(sqlite_url(installation.directory.path / "edr.db"))
-    default.close()
-    assert (installation.directory.path / "edr.db").stat().st_mode & 0o077 == 0

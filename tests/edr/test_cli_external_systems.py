@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from deodar.edr.cli import app
 from deodar.edr.errors import NotKnown
-from deodar.edr.external_systems import Caller, Register
+from deodar.edr.external_system import Caller
+from deodar.edr.external_systems import Register
 from deodar.edr.settings import ExternalSystems
 from deodar.tls import certificates
 

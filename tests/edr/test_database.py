@@ -102,3 +102,8 @@ def test_a_password_in_the_url_is_not_shown():
     with pytest.raises(ControlDataError) as caught:
         Database("postgresql+nodriver://user:hidden@host/db")
     assert "hidden" not in str(caught.value)
+
+
+def test_the_file_is_its_owners_alone(tmp_path):
+    Database(sqlite_url(tmp_path / "edr.db")).close()
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}

@@ -11,7 +11,8 @@ from sqlalchemy import select, update
 
 from deodar.edr.database import Database, now_us, sqlite_url
 from deodar.edr.errors import Ambiguous, NotAcceptable, NotKnown
-from deodar.edr.external_systems import Access, Caller, Register, valid_id
+from deodar.edr.external_system import Access, Caller
+from deodar.edr.external_systems import Register
 from deodar.edr.filters import FilterStore
 from deodar.edr.settings import ExternalSystems
 from deodar.edr.tables import audit, external_systems
@@ -217,20 +218,3 @@ def test_the_time_of_the_last_fetch_is_noted(register):
     register.accept("siem")
     register.note_fetch(caller())
     assert now_us() - register.list()[0].last_fetch_us < 60_000_000
-
-
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [
-        ("c3a7e1f0-0b1c-4b44-9a51-0d2c7c1d9a10", True),
-        ("a", True),
-        ("", False),
-        ("-a", False),
-        ("a b", False),
-        ("é", False),
-        ("a" * 129, False),
-        ("a\n", False),
-    ],
-)
-def test_ids_are_short_plain_names(text, good):
-    assert valid_id(text) is good

@@ -127,14 +127,15 @@ class Pipeline:
         self._read_all.set()
 
     def _enqueue(self, batch: Sequence[Any]) -> None:
-        waiting = self.waiting
-        if not self._lossless and waiting and waiting + len(batch) > self._limit:
-            first, last = batch[0].time_ns, batch[-1].time_ns
-            self._losses.add(len(batch), "queue", "enrichment could not keep up", first, last)
-            return
+        room = len(batch) if self._lossless else max(0, self._limit - self.waiting)
+        dropped, batch = batch[room:], batch[:room]
+        if dropped:
+            first, last = dropped[0].time_ns, dropped[-1].time_ns
+            self._losses.add(len(dropped), "queue", "enrichment could not keep up", first, last)
         self.counters.records += len(batch)
         self._put += len(batch)
-        self._queue.put(batch)
+        if batch:
+            self._queue.put(batch)
 
     @property
     def _limit(self) -> int:

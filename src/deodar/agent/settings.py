@@ -75,7 +75,7 @@ class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     order: list[str] = msgspec.field(default_factory=lambda: ["bpf", "audit", "proc"])
     """Sensors by name; the first one that works on this host is used."""
-    queue_records: Annotated[int, Meta(ge=1000)] = 65536
+    queue_records: Annotated[int, Meta(ge=1000)] = 20_000
     """Records that may wait for enrichment; more are counted and dropped."""
     processes: Annotated[int, Meta(ge=256)] = 8192
     """Processes that are remembered, to name parents."""

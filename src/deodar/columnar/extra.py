@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from deodar.columnar import kernels
     from deodar.columnar.fields import Fields
@@ -25,18 +25,30 @@ class ExtraBuilder:
         self._texts: list[pa.Array] = []
         self._codes: dict[str, int] = {}
 
-    def add_frame(self, frame: Frame, unread: Mapping[str, Collection[str]]) -> None:
+    def add_frame(self, frame: Frame, unread: Sequence[Collection[str]]) -> None:
         """Add what the frame keeps, the fields that no rule reads, and those that no layout has."""
         for name, mask in frame.kept(unread):
             if name in frame.nested:
                 self._add_nested(frame, name, mask)
             else:
                 self._add_array(frame.arrays[name], name, mask)
-        places = frame.places
-        for place, rest in frame.rest.items():
-            row = int(np.searchsorted(places, place))
-            if row < len(places) and places[row] == place:
-                self.add_row(row, rest)
+        self._add_rest(frame)
+
+    def _add_rest(self, frame: Frame) -> None:
+        """Add the fields that have no place, of all rows at once."""
+        rows = {place: row for row, place in enumerate(frame.places.tolist())} if frame.rest else {}
+        entries = [
+            (rows[place], self._code(name), text)
+            for place, rest in frame.rest.items()
+            if place in rows
+            for name, text in rest.items()
+        ]
+        self._add_entries(entries)
+
+    def _add_entries(self, entries: Sequence[tuple[int, int, str]]) -> None:
+        if entries:
+            rows, codes, texts = zip(*entries, strict=True)
+            self._add(np.array(rows), np.array(codes, np.int32), pa.array(texts, pa.string()))
 
     def _add_array(self, array: pa.Array, name: str, mask: kernels.Mask) -> None:
         rows = np.flatnonzero(mask)
@@ -49,16 +61,14 @@ class ExtraBuilder:
         return array.cast(pa.string())
 
     def _add_nested(self, frame: Frame, name: str, mask: kernels.Mask) -> None:
-        for row, value in frame.nested[name].items():
-            if mask[row]:
-                self.add_row(row, {name: self._fields.kept(name, value)})
+        code = self._code(name)
+        kept = self._fields.kept
+        values = frame.nested[name].items()
+        self._add_entries([(row, code, kept(name, v)) for row, v in values if mask[row]])
 
     def add_row(self, row: int, extra: Mapping[str, str]) -> None:
         """Add the entries of one row."""
-        if extra:
-            codes = np.array([self._code(name) for name in extra], np.int32)
-            texts = pa.array(extra.values(), pa.string())
-            self._add(np.full(len(extra), row), codes, texts)
+        self._add_entries([(row, self._code(name), text) for name, text in extra.items()])
 
     def _code(self, name: str) -> int:
         return self._codes.setdefault(name, len(self._codes))

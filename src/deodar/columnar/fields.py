@@ -38,6 +38,10 @@ class Fields:
         """Return how a field is decoded; text for a field that the spec does not name."""
         return self._kinds.get(name, "string")
 
+    def unread(self, spec: Spec) -> list[frozenset[str]]:
+        """Return for each type (by code) the fields that no rule reads as a whole."""
+        return [frozenset(self.names - spec.whole(name)) for name in spec.all_types]
+
     def kept(self, name: str, value: Any) -> str:
         """Return what ``Extra`` holds for a field: in its kind if it can be, else as it came."""
         kind = self.kind(name)

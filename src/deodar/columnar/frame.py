@@ -13,7 +13,7 @@ from deodar.columnar.spec import OTHER, Spec, head
 from deodar.columnar.values import COERCE, is_empty, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from deodar.columnar.kernels import Mask
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Frame:
     """The fields of a batch. Rows are events that were decoded; ``refused`` has the other places.
 
-    ``types`` are the canonical types that are there (OTHER for all that are unknown); their indexes
-    are the codes. A field that no row fills has no array.
+    ``types`` are all types of the spec, ``codes`` has for each row the place of its type in there.
+    A field that no row fills has no array.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class Frame:
         self.rest = rest
         self.refused = refused
         self.failed: Mask = np.zeros(self.length, bool)
-        self.types, self.codes = self._types()
+        self.types = spec.all_types
+        self.codes = self._codes()
         self._walked: dict[str, pa.Array] = {}
         self._filled: dict[str, Mask] = {}
         self._having: dict[str, frozenset[int]] = {}
         self._kept: dict[str, Mask] = {}
 
-    def _types(self) -> tuple[list[str], Any]:
+    def _codes(self) -> Any:
         given = self.arrays.get(self.spec.discriminator)
         if given is None:
-            return [OTHER], np.zeros(self.length, np.int32)
+            return np.full(self.length, self.types.index(OTHER), np.int32)
         encoded = given.fill_null("").dictionary_encode()
-        known = [self.spec.known(name) for name in encoded.dictionary.to_pylist()]
-        types = sorted(set(known))
-        table = np.array([types.index(name) for name in known], np.int32)
-        return types, table[encoded.indices.to_numpy()]
+        places = {name: code for code, name in enumerate(self.types)}
+        known = [places[self.spec.known(name)] for name in encoded.dictionary.to_pylist()]
+        return np.array(known, np.int32)[encoded.indices.to_numpy()]
 
     def filled(self, name: str) -> Mask:
         """Return in which rows a field has a value."""
@@ -146,14 +146,14 @@ class Frame:
         kept = self._kept.get(name)
         self._kept[name] = mask if kept is None else kept | mask
 
-    def kept(self, unread: Mapping[str, Collection[str]]) -> Iterable[tuple[str, Mask]]:
+    def kept(self, unread: Sequence[Collection[str]]) -> Iterable[tuple[str, Mask]]:
         """Yield the fields that go to ``Extra`` and in which rows.
 
-        Those are the ones that were noted, and the ones that ``unread`` names for a type.
+        Those are the ones that were noted, and the ones that ``unread`` has for a type's code.
         """
         for name in (*self.arrays, *self.nested):
             having = self.having(name)
-            codes = {code for code in having if name in unread[self.types[code]]}
+            codes = {code for code in having if name in unread[code]}
             if codes:
                 self._keep(name, self.filled(name) if codes == having else self.rows_of(codes))
             mask = self._kept.get(name)

@@ -32,10 +32,20 @@ class Row(Struct, frozen=True):
     notes: list[Note]
 
 
+class _Way(Struct, frozen=True):
+    """A rule of a column, with what it needs at hand."""
+
+    rule: Rule
+    field: str
+    inner: tuple[str, ...]
+    coerce: Convert
+    convert: Convert
+
+
 class _Plan(Struct, frozen=True):
     """What holds for all events of a type."""
 
-    columns: tuple[tuple[Column, tuple[Rule, ...]], ...]
+    columns: tuple[tuple[Column, tuple[_Way, ...]], ...]
     whole: frozenset[str]
     safe: frozenset[str]
 
@@ -47,30 +57,31 @@ class Interpreter:
         self.spec = spec
         self.fields = Fields(spec)
         self._plans: dict[str, _Plan] = {}
-        self._converters: dict[int, Convert] = {
-            id(rule): compile_steps(rule.steps, column.type)
-            for column in spec.columns
-            for rule in column.rules
-        }
 
     def row(self, raw: bytes) -> Row:
         """Return the row of an event's JSON text; raise Refused if it cannot become one."""
         return _Reading(self, decode_object(raw)).row()
 
-    def convert(self, rule: Rule, value: Any) -> Any:
-        """Return a rule's value in its column's type, None if empty, FAILED if it cannot be."""
-        return self._converters[id(rule)](value)
-
     def plan(self, event_type: str) -> _Plan:
         """Return what holds for a type (OTHER for all that are unknown)."""
         if event_type not in self._plans:
-            spec = self.spec
-            self._plans[event_type] = _Plan(
-                tuple((column, spec.rules(column, event_type)) for column in spec.columns),
-                spec.whole(event_type),
-                spec.safe(event_type),
-            )
+            self._plans[event_type] = self._make_plan(event_type)
         return self._plans[event_type]
+
+    def _make_plan(self, event_type: str) -> _Plan:
+        spec = self.spec
+        columns = [
+            (column, tuple(self._way(column, rule) for rule in spec.rules(column, event_type)))
+            for column in spec.columns
+        ]
+        used = tuple((column, ways) for column, ways in columns if ways)
+        return _Plan(used, spec.whole(event_type), spec.safe(event_type))
+
+    def _way(self, column: Column, rule: Rule) -> _Way:
+        path = rule.path or ""
+        field, *inner = path.split(".")
+        coerce = COERCE[self.spec.kind(path)]
+        return _Way(rule, field, tuple(inner), coerce, compile_steps(rule.steps, column.type))
 
 
 class _Reading:
@@ -89,42 +100,45 @@ class _Reading:
         self._notes: dict[Note, None] = {}
 
     def row(self) -> Row:
-        for column, rules in self._plan.columns:
-            self._fill(column, rules)
+        for column, ways in self._plan.columns:
+            self._fill(column, ways)
         self._keep_the_rest()
         text = self._interpreter.fields.kept
         extra = {name: text(name, self._event[name]) for name in self._kept}
         extra = extra if self._spec.extra else {}
         return Row(self._values, self._rules, extra, list(self._notes))
 
-    def _fill(self, column: Column, rules: tuple[Rule, ...]) -> None:
+    def _fill(self, column: Column, ways: tuple[_Way, ...]) -> None:
         filled = False
-        for rule in rules:
-            value = self._source(rule)
-            if is_empty(value):
+        for way in ways:
+            value = self._source(way)
+            if value is None:
                 continue
             if not filled:
-                filled = self._place(column, rule, value)
-            elif rule.path not in self._plan.safe:
-                self._keep(rule.path)
+                filled = self._place(column, way, value)
+            elif way.rule.path not in self._plan.safe:
+                self._keep(way.rule.path)
 
-    def _source(self, rule: Rule) -> Any:
-        """Return the rule's value before its steps, in the kind of its source; None if empty."""
-        if rule.path is None:
-            return rule.constant
-        if rule.path == self._spec.discriminator:
-            return self._given
-        value = walk(self._event, rule.path.split("."))
+    def _source(self, way: _Way) -> Any:
+        """Return a rule's value before its steps, in the kind of its source; None if empty."""
+        path = way.rule.path
+        if path is None:
+            return way.rule.constant
+        if path == self._spec.discriminator:
+            return self._given or None
+        value = self._event.get(way.field)
+        if way.inner:
+            value = walk(value, way.inner)
         if is_empty(value):
             return None
-        value = COERCE[self._spec.kind(rule.path)](value)
+        value = way.coerce(value)
         if value is FAILED:
-            self._fail(rule.path, f"is no {self._spec.kind(rule.path)}")
-            return None
-        return value
+            self._fail(path, f"is no {self._spec.kind(path)}")
+        return None if value is FAILED or is_empty(value) else value
 
-    def _place(self, column: Column, rule: Rule, value: Any) -> bool:
-        value = self._interpreter.convert(rule, value)
+    def _place(self, column: Column, way: _Way, value: Any) -> bool:
+        rule = way.rule
+        value = way.convert(value)
         if value is FAILED:
             self._fail(rule.path or "", f"cannot be converted to {column.type}")
             return False

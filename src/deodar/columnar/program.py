@@ -23,11 +23,11 @@ from deodar.columnar.fields import Fields
 from deodar.columnar.interpreter import Interpreter, Row
 from deodar.columnar.lanes import Lane, lanes
 from deodar.columnar.raw import raw_texts
-from deodar.columnar.spec import EXTRA, OTHER, RAW, Column, Rule, Spec, check, head
+from deodar.columnar.spec import EXTRA, RAW, Column, Spec, check, head
 from deodar.columnar.steps import Divide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from deodar.columnar.frame import Frame, Reads
 
@@ -62,9 +62,8 @@ class Program:
         self._fields = Fields(spec)
         self._interpreter = Interpreter(spec)
         self._decoder = EventDecoder(spec, self._fields)
-        types = (*spec.types, OTHER)
-        self._lanes = [(column, lanes(spec, column, types)) for column in spec.columns]
-        self._unread = {name: frozenset(self._fields.names - spec.whole(name)) for name in types}
+        self._lanes = [(column, lanes(spec, column)) for column in spec.columns]
+        self._unread = self._fields.unread(spec)
 
     def run(self, events: Sequence[Buffer]) -> Outcome:
         """Return the rows and the dead letters of a batch; the order of the events is kept."""
@@ -139,12 +138,13 @@ class _ColumnRun:
     def follow(self, lane: Lane) -> None:
         """Put the lane's values where the column is still empty."""
         frame = self._frame
-        rules = {code: lane.rules.get(name) for code, name in enumerate(frame.types)}
-        chosen = {code: rule for code, rule in rules.items() if rule is not None}
-        reads = self._reads(chosen)
-        if lane.kind is None and chosen:
-            constants = {code: rule.constant for code, rule in chosen.items()}
-            source = frame.by_type(constants, self._column.type)
+        reads = {
+            path: codes
+            for path, codes in lane.reads.items()
+            if not codes.isdisjoint(frame.having(head(path)))
+        }
+        if lane.kind is None:
+            source = frame.by_type(lane.constants, self._column.type)
         elif reads:
             source = frame.source(reads)
         else:
@@ -152,14 +152,7 @@ class _ColumnRun:
         given = frame.mask(source)
         if given.any():
             self._take(lane, reads, source, given)
-            self._label({code: rule.label for code, rule in chosen.items()})
-
-    def _reads(self, rules: dict[int, Rule]) -> Reads:
-        reads: dict[str, set[int]] = {}
-        for code, rule in rules.items():
-            if rule.path is not None and code in self._frame.having(head(rule.path)):
-                reads.setdefault(rule.path, set()).add(code)
-        return {path: frozenset(codes) for path, codes in reads.items()}
+            self._label(lane.labels)
 
     def _take(self, lane: Lane, reads: Reads, source: pa.Array, given: kernels.Mask) -> None:
         frame, before = self._frame, self._won
@@ -189,11 +182,7 @@ class _ColumnRun:
         return (values, None) if limit is None else kernels.cut(values, limit)
 
     def _losing(self, lane: Lane, reads: Reads) -> Reads:
-        types = self._frame.types
-        return {
-            path: frozenset(code for code in codes if types[code] in lane.losers)
-            for path, codes in reads.items()
-        }
+        return {path: codes & lane.losers for path, codes in reads.items()}
 
     def _merge(self, values: pa.Array, got: kernels.Mask) -> kernels.Mask:
         """Take the values that find their place empty; return which ones those are."""
@@ -205,12 +194,13 @@ class _ColumnRun:
         self._won = self._won | new
         return new
 
-    def _label(self, labels: dict[int, str]) -> None:
-        if any(labels.values()):
-            texts = self._frame.by_type(labels, "string")
-            if self.labels is None and self._new.all():
-                self.labels = texts
-                return
+    def _label(self, labels: Mapping[int, str]) -> None:
+        if not labels or not self._new.any():
+            return
+        texts = self._frame.by_type(labels, "string")
+        if self.labels is None and self._new.all():
+            self.labels = texts
+        else:
             other = self.labels if self.labels is not None else pa.scalar("", kernels.STRING)
             self.labels = kernels.choose(self._new, texts, other)
 

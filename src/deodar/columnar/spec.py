@@ -97,6 +97,11 @@ class Spec(Struct, frozen=True, forbid_unknown_fields=True):
         """Return the type name that rules use for this spelling; the same text if it is unknown."""
         return self.aliases.get(event_type, event_type)
 
+    @property
+    def all_types(self) -> tuple[str, ...]:
+        """The known event types and OTHER; the place of a type is its code."""
+        return (*self.types, OTHER)
+
     def known(self, event_type: str) -> str:
         """Return the type name that rules use for this spelling, OTHER if there is no such type."""
         name = self.canonical(event_type)

@@ -129,7 +129,7 @@ def _encodable(text: str) -> bool:
 
 def is_empty(value: Any) -> bool:
     """True for null, "" and an empty list: what never fills a column."""
-    return value is None or value == "" or value == []
+    return not value and (value is None or value == "" or value == [])
 
 
 def as_text(value: Any) -> str:
@@ -143,6 +143,8 @@ def as_text(value: Any) -> str:
 
 def as_json(value: Any) -> str:
     """Return the compact JSON text of a value."""
+    if type(value) is int:
+        return str(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deodar.edr import output
-from deodar.edr.external_systems import ExternalSystem, Register
+from deodar.edr.external_systems import Register
 from deodar.edr.installation import open_
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from deodar.edr.external_system import ExternalSystem
 
 app = typer.Typer(no_args_is_help=True, help="Systems that fetch events, and their requests.")
 

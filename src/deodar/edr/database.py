@@ -51,6 +51,7 @@ class Database:
         self._shown = _shown(url)
         try:
             self._engine = _engine(url)
+            _make_private(url)
             if _revision(self._engine) != HEAD:
                 with _only_one(url):
                     _migrate(self._engine, self._shown)
@@ -153,17 +154,31 @@ def _migrate(engine: Engine, shown: str) -> None:
 @contextmanager
 def _only_one(url: str) -> Iterator[None]:
     """Let one process migrate an SQLite file at a time; elsewhere the transaction does it."""
-    path = make_url(url).database
-    if not url.startswith("sqlite") or not path or path == ":memory:":
+    path = _file(url)
+    if path is None:
         yield
         return
     descriptor = os.open(f"{path}.migrate", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        Path(path).touch(mode=0o600)
         yield
     finally:
         os.close(descriptor)
+
+
+def _make_private(url: str) -> None:
+    """Make a new SQLite file readable by its owner alone, before anything is in it."""
+    path = _file(url)
+    if path is not None:
+        path.touch(mode=0o600)
+
+
+def _file(url: str) -> Path | None:
+    """Return the path of an SQLite file, None for another database."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        return None
+    return Path(str(parsed.database))
 
 
 def _shown(url: str) -> str:

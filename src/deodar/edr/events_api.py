@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deodar import kedrql
-from deodar.edr import events_query, tokens, web
+from deodar.edr import durations, events_query, tokens, web
 from deodar.edr.database import now_us
 from deodar.edr.errors import BadRequest, TokenError
-from deodar.edr.external_systems import Access, Caller, valid_id
+from deodar.edr.external_system import Access, Caller, valid_id
 from deodar.edr.log.schema import quoted
 from deodar.edr.settings import history_seconds
 from deodar.kedrql.errors import KedrqlError
@@ -188,8 +188,8 @@ class EventsApi:
         received = await self._run(self._log.reader.received_after, token.seq)
         if received is not None and received < oldest:
             raise TokenError(
-                f"it is outdated: events after it were received more than "
-                f"{self._settings.window:g} s ago"
+                "it is outdated: events after it were received more than "
+                f"{durations.render(self._settings.window)} ago"
             )
 
     async def _collect(

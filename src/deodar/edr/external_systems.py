@@ -19,22 +19,25 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import Ambiguous, NotAcceptable, NotKnown
+from deodar.edr.external_system import (
+    ACCEPTED,
+    PENDING,
+    REJECTED,
+    Access,
+    Caller,
+    ExternalSystem,
+    request_row,
+)
 from deodar.edr.tables import external_systems as table
 from deodar.edr.tables import filters
 from deodar.kit.logging import logger
-from deodar.tls import certificates
-from deodar.tls.errors import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,63 +47,10 @@ if TYPE_CHECKING:
     from deodar.edr.database import Database
     from deodar.edr.settings import ExternalSystems as Rules
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _SEEN_EVERY_US = 5_000_000
 _FINGERPRINT_PREFIX = 8
-PENDING, ACCEPTED, REJECTED = "pending", "accepted", "rejected"
 
 log = logger("edr.external_systems")
-
-
-class ExternalSystem(msgspec.Struct, frozen=True):
-    """One row: an accepted or rejected system, or a pending request. Times are µs, 0 for never."""
-
-    number: int
-    id: str
-    ip: str
-    digest: str
-    state: str
-    name: str
-    subject: str
-    not_before_us: int
-    not_after_us: int
-    first_seen_us: int
-    last_seen_us: int
-    last_fetch_us: int
-    decided_us: int
-
-    def problem(self, at_us: int) -> str | None:
-        """Return what is wrong with the certificate's dates at a time, or None."""
-        if at_us < self.not_before_us:
-            return "is not valid yet"
-        return "has expired" if at_us > self.not_after_us else None
-
-
-class Access(Enum):
-    """What a request may do."""
-
-    GRANTED = "granted"
-    UNAUTHORIZED = "unauthorized"
-    CONFLICT = "conflict"
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks: the id in the URL, the peer's address, the certificate that it showed (DER)."""
-
-    id: str
-    ip: str
-    certificate: bytes
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the certificate, lower-case hex."""
-        return certificates.fingerprint(self.certificate)
-
-
-def valid_id(text: str) -> bool:
-    """Whether a text can be the id of an external system (a UUID, as a rule)."""
-    return _ID.fullmatch(text) is not None
 
 
 class Register:
@@ -211,7 +161,7 @@ class Register:
 
     def _ask(self, caller: Caller, digest: str) -> ExternalSystem:
         """Return the pending request of a new caller, which another thread may have made first."""
-        row = _new_row(caller, digest)
+        row = request_row(caller, digest)
         with self._database.write() as connection:
             self._make_room(connection, caller.ip)
             try:
@@ -261,39 +211,6 @@ class Register:
             connection.execute(
                 update(table).where(table.c.number == found.number).values(last_seen_us=now)
             )
-
-
-def _new_row(caller: Caller, digest: str) -> dict[str, Any]:
-    now = now_us()
-    begin, end, subject = _dates(caller.certificate)
-    return {
-        "id": caller.id,
-        "ip": caller.ip,
-        "digest": digest,
-        "state": PENDING,
-        "subject": subject[:256],
-        "not_before_us": begin,
-        "not_after_us": end,
-        "first_seen_us": now,
-        "last_seen_us": now,
-    }
-
-
-def _dates(certificate: bytes) -> tuple[int, int, str]:
-    """Return the certificate's first and last moment in µs, and its subject.
-
-    One that cannot be read gets dates that are never good.
-    """
-    try:
-        begin, end = certificates.validity(certificate)
-        return _us(begin), _us(end), certificates.subject_name(certificate)
-    except (CertificateError, ValueError):
-        return 0, 0, ""
-
-
-def _us(moment: datetime) -> int:
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return int((moment - epoch).total_seconds()) * 1_000_000
 
 
 def _system(row: Row[Any]) -> ExternalSystem:

@@ -27,7 +27,7 @@ def from_stream(data: bytes) -> pa.Table:
     try:
         with pa.ipc.open_stream(source) as reader:
             table = reader.read_all()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise StoreError(f"the engine's result is damaged: {error}") from error
     if source.tell() != len(data):
         raise StoreError(f"the engine's result has {len(data) - source.tell()} foreign bytes")

@@ -52,6 +52,7 @@ BASE: Final[Settings] = {
     "output_format_arrow_compression_method": "none",
     "output_format_arrow_string_as_string": 1,
 }
+DEDUPLICATION: Final = ("deduplicate_insert", "deduplicate_insert_select")
 # Columnar formats, by the start of their names: written in one thread (see above).
 ONE_THREAD: Final = ("arrow", "parquet", "orc")
 # A batch is one block, so that it is stored wholly or not at all, however many rows it has.
@@ -155,7 +156,7 @@ class ChdbEngine:
             return
         self._types.check(table, batch.schema)
         settings: Settings = dict(ONE_BLOCK)
-        settings |= deduplication(deduplication_token)
+        settings |= deduplication(deduplication_token, DEDUPLICATION)
         self._insert(table, pa.table(batch), settings)
 
     def insert_encoded(

@@ -158,7 +158,7 @@ class ClickHouseEngine:
             return
         self._types.check(table, batch.schema)
         settings = dict(ONE_BLOCK)
-        settings |= deduplication(deduplication_token)
+        settings |= deduplication(deduplication_token, self._client.server_settings)
         names = ", ".join(map(quote_name, batch.schema.names))
         head = f"INSERT INTO {quote_table(table)} ({names}) FORMAT ArrowStream"
         self._send(head, _stream(pa.table(batch)), settings)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from deodar.store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     import pyarrow as pa
 
@@ -43,27 +43,34 @@ class Limits:
 
     def as_settings(self) -> dict[str, str | int | float]:
         """Return the ClickHouse settings that enforce these limits."""
-        named = {
+        named: dict[str, str | int | float | None] = {
             "max_execution_time": self.max_seconds,
             "max_result_rows": self.max_rows,
             "max_result_bytes": self.max_bytes,
             "max_memory_usage": self.max_memory,
         }
-        limits = {name: value for name, value in named.items() if value is not None}
+        limits: dict[str, str | int | float] = {k: v for k, v in named.items() if v is not None}
         if limits.keys() & {"max_result_rows", "max_result_bytes"}:
-            limits["result_overflow_mode"] = "throw"  # type: ignore[assignment]
+            limits["result_overflow_mode"] = "throw"
         return {**self.settings, **limits}
 
 
 NO_LIMITS: Final = Limits()
 
 
-def deduplication(token: str | None) -> dict[str, str | int | float]:
+def deduplication(token: str | None, known: Container[str]) -> dict[str, str | int | float]:
     """Return the settings by which a block is known by `token`, or by nothing if there is none.
 
-    Without them ClickHouse would know a block by its content, and drop an equal one.
+    Without them ClickHouse would know a block by its content, and drop an equal one. `known` holds
+    the names of the engine's settings, which have changed over the years.
     """
-    return {"insert_deduplication_token": token} if token else {"insert_deduplicate": 0}
+    if token:
+        return {"insert_deduplication_token": token}
+    settings: dict[str, str | int | float] = {"insert_deduplicate": 0}
+    for newer in ("deduplicate_insert", "deduplicate_insert_select"):
+        if newer in known:
+            settings[newer] = "disable"
+    return settings
 
 
 class Engine(Protocol):

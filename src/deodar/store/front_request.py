@@ -63,8 +63,8 @@ def credentials(headers: Mapping[str, str], url: Mapping[str, str]) -> Credentia
     if "authorization" in headers:
         return basic(headers["authorization"]) or Credentials("", "")
     if "x-clickhouse-user" in headers or "x-clickhouse-key" in headers:
-        user = headers.get("x-clickhouse-user", "default")
-        return Credentials(user, headers.get("x-clickhouse-key", ""))
+        user = _header(headers.get("x-clickhouse-user", "default"))
+        return Credentials(user, _header(headers.get("x-clickhouse-key", "")))
     return Credentials(url.get("user", "default"), url.get("password", ""))
 
 
@@ -122,6 +122,14 @@ def _settings(options: Mapping[str, str], *, changing: bool) -> dict[str, str]:
             if _HARMLESS.fullmatch(name) is None:
                 raise QueryError(READ_ONLY, f"Cannot modify '{name}' setting in readonly mode")
     return settings
+
+
+def _header(value: str) -> str:
+    """Return a header's text as UTF-8 where it is that; HTTP libraries read it as Latin-1."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except ValueError:
+        return value
 
 
 def _is_on(options: Mapping[str, str], name: str) -> bool:

@@ -105,8 +105,15 @@ def _check_inside(found: list[Token]) -> None:
 
 
 def _check_engines(found: list[Token]) -> None:
-    words = [token.keyword for token in found]
-    for index, word in enumerate(words[:-1]):
-        named = found[min(index + 1 + (words[index + 1] == "="), len(found) - 1)]
-        if word == "ENGINE" and words[0] in WRITES and not named.name.upper().endswith(ENGINES):
-            raise QueryError(READ_ONLY, f"the engine {named.text} reaches out of the store")
+    """Look at what follows ENGINE outside of brackets; a query of the statement comes after it."""
+    if found[0].keyword not in WRITES:
+        return
+    depth = 0
+    for index, token in enumerate(found[:-1]):
+        if token.keyword == "SELECT":
+            return
+        depth += (token.keyword == "(") - (token.keyword == ")")
+        if depth == 0 and token.keyword == "ENGINE":
+            follows = found[index + 1 + (found[index + 1].keyword == "=") :]
+            if not follows or not follows[0].name.upper().endswith(ENGINES):
+                raise QueryError(READ_ONLY, "such an ENGINE reaches out of the store; not allowed")

@@ -55,6 +55,11 @@ MIGRATIONS = (
 )
 
 
+# Set where the engine knows them. Merging rewrites all columns, so fewer and larger merges halve
+# the cost of an event; statistics are for orders of columns that nobody asks of this table.
+_TUNING = {"min_parts_to_merge_at_once": "16", "auto_statistics_types": "''"}
+
+
 def prepare(engine: Engine) -> bytes:
     """Bring the log's tables up to date and return the log's epoch, 16 bytes.
 
@@ -63,6 +68,7 @@ def prepare(engine: Engine) -> bytes:
     """
     migrate(engine, COMPONENT, MIGRATIONS)
     _add_columns(engine)
+    _tune(engine)
     return _epoch(engine)
 
 
@@ -94,6 +100,13 @@ def _add_columns(engine: Engine) -> None:
             f"ADD COLUMN IF NOT EXISTS `{name}` {kind}" for name, kind in missing.items()
         )
         engine.command(f"ALTER TABLE {TABLE} {added}")
+
+
+def _tune(engine: Engine) -> None:
+    known = engine.query("SELECT name FROM system.merge_tree_settings").column(0).to_pylist()
+    for name, value in _TUNING.items():
+        if name in known:
+            engine.command(f"ALTER TABLE {TABLE} MODIFY SETTING {name} = {value}")
 
 
 def _epoch(engine: Engine) -> bytes:

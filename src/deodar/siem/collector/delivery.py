@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deodar.siem.collector.core_client import CoreClient
     from deodar.siem.collector.prepare import Prepared
 
-_BACKOFF = Backoff(first=0.2, longest=10.0)
+_BACKOFF = Backoff(first=0.2, longest=5.0)
 _log = logger("siem.collector")
 
 
