@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["tests.store.fixtures"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs root where there is none, with the reason in the report."""

@@ -12,6 +12,7 @@ from typing import Final
 from deodar.store.errors import READ_ONLY, QueryError
 from deodar.store.lexer import Token, tokens
 from deodar.store.statements import output_format, single
+from deodar.store.table_names import check_table_names
 
 READS: Final = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "("})
 WRITES: Final = frozenset({"INSERT", "CREATE", "ALTER", "DROP", "TRUNCATE", "RENAME", "OPTIMIZE"})
@@ -85,6 +86,7 @@ def check_changing(sql: str) -> str:
     if first not in READS | WRITES or (first == "CREATE" and found[1:2] and not _creates(found[1])):
         what = " ".join(token.text for token in found[:2])
         raise QueryError(READ_ONLY, f"{what} is not allowed here; only tables can be changed")
+    check_table_names(found)
     _check_inside(found)
     return statement
 
