@@ -224,9 +224,10 @@ def test_another_agent_cannot_pose_as_the_server(
     way.put(1)
     way.driver.start()
     until(lambda: way.driver.counters.failures > 1)
+    problem = way.driver.machine.problem
     steps.stop(https)
     assert impostor.requests == 0
-    assert "certificate verify failed" in way.driver.machine.problem
+    assert "certificate verify failed" in problem
 
 
 def test_events_that_the_server_could_not_use_are_counted(

@@ -3,18 +3,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import chdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deodar.events import VOCABULARY, Field, value
 from deodar.kedrql import fields, parse, predicate, to_sql
+from deodar.store.statements import Insert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deodar.kedrql import Expression, Sql
+    from deodar.store.engine import Engine
 
 TYPES = {"string": "String", "integer": "Nullable(Int64)", "strings": "Array(String)"}
 FIELDS = VOCABULARY.fields
@@ -24,22 +23,21 @@ ABSENT: dict[str, Any] = {"string": "", "integer": None, "strings": []}
 class Table:
     """A table with the columns of the EDR log, in a real engine."""
 
-    def __init__(self) -> None:
-        self.connection = chdb.connect(":memory:")
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
 
     def fill(self, names: list[str], events: list[dict[str, Any]]) -> None:
         columns = ", ".join(f"{_column(f)} {TYPES[f.kind]}" for f in map(FIELDS.get, names) if f)
-        self.connection.query("DROP TABLE IF EXISTS log")
-        self.connection.query(f"CREATE TABLE log (n UInt32, {columns}) ENGINE = Memory")
+        self.engine.command("DROP TABLE IF EXISTS kedrql")
+        self.engine.command(f"CREATE TABLE kedrql (n UInt32, {columns}) ENGINE = Memory")
         rows = [{"n": n} | _row(names, event) for n, event in enumerate(events)]
         lines = "\n".join(json.dumps(row) for row in rows)
-        self.connection.query(f"INSERT INTO log FORMAT JSONEachRow {lines}")
+        self.engine.insert_encoded(Insert("INSERT INTO kedrql", "JSONEachRow", lines.encode()))
 
     def matching(self, sql: Sql) -> list[int]:
-        parameters = {name: _escaped(v) for name, v in sql.parameters.items()}
-        query = f"SELECT n FROM log WHERE {sql.text} ORDER BY n"
-        answer = self.connection.query(query, "TSV", params=parameters)
-        return [int(line) for line in answer.bytes().splitlines()]
+        query = f"SELECT n FROM kedrql WHERE {sql.text} ORDER BY n"
+        rows = self.engine.query(query, sql.parameters)
+        return [int(number) for number in rows.column("n").to_pylist()]
 
 
 def _row(names: list[str], event: dict[str, Any]) -> dict[str, Any]:
@@ -55,18 +53,9 @@ def _name(field: str) -> str:
     return field.replace(".", "_")
 
 
-def _escaped(parameter: str | int) -> str | int:
-    """Return the parameter as the engine's protocol wants it: tab-separated escapes."""
-    if isinstance(parameter, int):
-        return parameter
-    return parameter.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-
-
 @pytest.fixture(scope="module")
-def table() -> Iterator[Table]:
-    table = Table()
-    yield table
-    table.connection.close()
+def table(deodar_store_engine: Engine) -> Table:
+    return Table(deodar_store_engine)
 
 
 @settings(

@@ -1,24 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
 from deodar.siem.storage import schema
 from deodar.siem.storage.model import MODEL
-from deodar.store.engine import Engine, open_engine
+from deodar.store.engine import Engine
 from deodar.store.migrations import migrate
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    folder: Path = tmp_path_factory.mktemp("store")
-    opened = open_engine(f"chdb://{folder}/events")
-    migrate(opened, "siem", schema.MIGRATIONS)
-    yield opened
-    opened.close()
+def engine(deodar_store_engine: Engine) -> Engine:
+    migrate(deodar_store_engine, "siem", schema.MIGRATIONS)
+    return deodar_store_engine
 
 
 def batch(first: int, count: int) -> pa.RecordBatch:
