@@ -7,12 +7,12 @@ import uuid
 from typing import TYPE_CHECKING
 
 import httpx
-import msgspec
 
 from bench.report import Line
 from bench.stand import give, rate, stack, write_events
 from deodar.columnar.envelope import split
 from deodar.demo.stack import deodar
+from deodar.edr import installation
 from deodar.edr.log.schema import TABLE
 from deodar.store.engine import open_engine
 from deodar.tls.certificates import self_signed
@@ -66,8 +66,7 @@ def read_api(parts: Stack, url: str) -> float:
 
 def read_engine(parts: Stack) -> float:
     """Read the same pages straight from the engine; returns events per second."""
-    settings = msgspec.toml.decode((parts.edr / "edr.toml").read_bytes())
-    engine = open_engine(settings.get("store", {}).get("url") or f"chdb://{parts.edr / 'store'}")
+    engine = open_engine(installation.open_(parts.edr).store_url)
     seq = count = 0
     began = time.monotonic()
     while count < EVENTS:

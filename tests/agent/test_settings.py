@@ -20,7 +20,7 @@ def test_enrolment_alone_gives_the_defaults(tmp_path: Path) -> None:
     settings = toml.load(file, AgentSettings)
     assert settings.server.connection_timeout == settings.server.request_timeout == 10
     assert settings.sensor.order == ["bpf", "audit", "proc"]
-    assert settings.transfer.maximum_events == 5000
+    assert settings.transfer.maximum_events == 10_000
 
 
 def test_written_settings_are_read_back(settings: AgentSettings) -> None:
@@ -30,7 +30,7 @@ def test_written_settings_are_read_back(settings: AgentSettings) -> None:
 @pytest.mark.parametrize(
     ("lines", "key"),
     [
-        ("[transfer]\nmaximum_events = 6000", "maximum_events"),
+        ("[transfer]\nmaximum_events = 10001", "maximum_events"),
         ("[transfer]\nmaximum_delay = 0", "maximum_delay"),
         ("[spool]\nmaximum_bytes = 10", "maximum_bytes"),
         ("[hashes]\nenable = true", "enabled"),

@@ -33,8 +33,8 @@ def test_a_process_is_shown_by_its_command_line():
 
 
 def test_a_connection_is_shown_by_its_addresses():
-    row = _row(0, SourceAddress="127.0.0.1", SourcePort=5, DestinationAddress="::1")
-    assert table.cells(row)[-1] == "127.0.0.1:5 → ::1:0"
+    row = _row(0, SourceAddress="::1", SourcePort=5, DestinationAddress="::1", DestinationPort=7)
+    assert table.cells(row)[-1] == "::1:5 → ::1:7"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

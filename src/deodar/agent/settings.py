@@ -39,9 +39,9 @@ class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     maximum_delay: Positive = 0.15
     """Seconds that an event may wait for others to fill the packet."""
-    maximum_events: Annotated[int, Meta(ge=1, le=5000)] = 5000
+    maximum_events: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
     """Events in a packet."""
-    maximum_bytes: Annotated[int, Meta(ge=1024, le=4 * MEBIBYTE)] = 4_000_000
+    maximum_bytes: Annotated[int, Meta(ge=1024, le=16_000_000)] = 12_000_000
     """Bytes in a packet before compression. The server commits each packet by itself, so that
     after an outage large ones are delivered sooner."""
 

@@ -53,7 +53,7 @@ def cells(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
 
 
 def _what(row: dict[str, Any]) -> str:
-    if row["DestinationAddress"] or row["SourceAddress"]:
+    if row["DestinationPort"] or row["SourcePort"]:
         source = f"{row['SourceAddress']}:{row['SourcePort']}"
         return f"{source} → {row['DestinationAddress']}:{row['DestinationPort']}"
     return str(row["DeviceCustomString4"] or row["DestinationProcessName"])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from deodar.agent.sensors.base import Record, SensorCounters
     from deodar.agent.sensors.ring import Buffer
 
-RING_BYTES = 16 << 20
+RING_BYTES = 8 << 20
 TICK = 0.02
 """Seconds between looks into the ring when no exec wakes the reader."""
 QUIET = 0.1
