@@ -11,6 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 PAGES = {
+    "command-line.md": "command_line",
     "events.md": "deodar.events.reference",
     "event-model.md": "deodar.siem.storage.reference",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",
