@@ -17,7 +17,7 @@ EMPTY = {"string": "", "integer": None, "strings": []}
 
 
 def test_every_field_of_every_event_is_in_the_column_of_its_name() -> None:
-    builder = EventBuilder(11)
+    builder = EventBuilder(11, complete=True)
     events = [builder.event(name) for name in VOCABULARY.types for _ in range(5)]
     events += builder.events(500)
     outcome = PROGRAM.run([encode(event) for event in events])

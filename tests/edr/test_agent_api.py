@@ -244,6 +244,33 @@ class TestBounds:
         writer.close()
 
 
+class TestPlaces:
+    @pytest.fixture
+    def settings(self) -> EdrSettings:
+        ingest = Ingest(body_timeout=2, large_body=2048, large_bodies=1)
+        return EdrSettings(host="127.0.0.1", port=0, names=("127.0.0.1",), ingest=ingest)
+
+    async def test_a_large_body_waits_for_its_place_and_small_ones_do_not(self, server):
+        agent_id, pair = await server.agent()
+        assert agent_id
+        client = server.client(pair)
+        context: ssl.SSLContext = contexts.pinned_client([server.installation.pin], pair)
+        target = urlsplit(server.url)
+        reader, writer = await asyncio.open_connection(target.hostname, target.port, ssl=context)
+        head = "POST /agent/v1/packets HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n"
+        writer.write((head + "Deodar-Spool: slow\r\nDeodar-Packet: 1\r\n\r\n{").encode())
+        await writer.drain()
+        small = await client.post("/agent/v1/packets", content=EVENT, headers=packet(1))
+        assert small.status_code == 200
+        large = client.post("/agent/v1/packets", content=EVENT * 99, headers=packet(2))
+        refused, line = await asyncio.gather(large, reader.readline())
+        assert line.startswith(b"HTTP/1.1 408")
+        assert refused.status_code in (200, 503)  # its turn comes as its patience ends
+        after = await client.post("/agent/v1/packets", content=EVENT * 99, headers=packet(3))
+        assert after.status_code == 200
+        writer.close()
+
+
 async def test_a_store_that_takes_nothing_means_503_and_nothing_is_lost(server, agent, engine):
     engine.command("RENAME TABLE edr_events TO edr_events_away")
     try:

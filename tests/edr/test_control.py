@@ -60,7 +60,7 @@ async def test_bad_parameters_are_refused(local, given):
 
 async def test_more_events_than_a_packet_may_have_are_refused(local):
     given = {"source": "import/x", "packet": 1, "first_line": 1}
-    answer = await local.post("/import", params=given, content=b"{}\n" * 5001)
+    answer = await local.post("/import", params=given, content=b"{}\n" * 10_001)
     assert answer.status_code == 413
 
 

@@ -26,8 +26,8 @@ async def test_a_chunk_is_sent_and_its_receipt_returned(server):
 async def test_what_the_server_says_is_told(server):
     with pytest.raises(ControlError, match="refused /nothing"):
         await asyncio.to_thread(server.local.get, "/nothing")
-    with pytest.raises(ControlError, match=r"before line 9.*5001 events"):
-        await server.local.send(Origin("import/1", 1), Chunk(9, b"{}\n" * 5001, 5001))
+    with pytest.raises(ControlError, match=r"before line 9.*10001 events"):
+        await server.local.send(Origin("import/1", 1), Chunk(9, b"{}\n" * 10_001, 10_001))
 
 
 def test_no_server_is_told(tmp_path):

@@ -14,7 +14,7 @@ async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path):
     async with eventlog.running(engine, Ingest(group_delay=0)) as log:
         registry = metrics.registry(log, letters)
         assert registry.get_sample_value("deodar_edr_events_total") == 0
-        fields = pa.RecordBatch.from_pydict({"Id": pa.array(["a", "b"])})
+        fields = pa.RecordBatch.from_pydict({"FileName": pa.array(["a", "b"])})
         await log.append(Packet("s", 1, fields, pa.array(["1", "2"])))
         letters.add([DeadLetter("r", "", 0, b"x")], "b")
         assert registry.get_sample_value("deodar_edr_events_total") == 2

@@ -161,9 +161,9 @@ def stored_ids(process, tmp_path) -> list[str]:
         "import sys, json\n"
         "from deodar.store.engine import open_engine\n"
         "engine = open_engine('chdb://' + sys.argv[1])\n"
-        "rows = engine.query('SELECT seq, Id FROM edr_events ORDER BY seq')\n"
+        "rows = engine.query('SELECT seq, raw FROM edr_events ORDER BY seq')\n"
         "assert rows['seq'].to_pylist() == list(range(1, rows.num_rows + 1))\n"
-        "print(json.dumps(sorted(rows['Id'].to_pylist())))\n"
+        "print(json.dumps(sorted(json.loads(raw)['Id'] for raw in rows['raw'].to_pylist())))\n"
         "engine.close()\n"
     )
     command = [sys.executable, "-c", script, str(store)]

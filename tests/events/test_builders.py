@@ -1,18 +1,88 @@
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import deodar.demo
 from deodar.events import VOCABULARY, check, decode, value
 from deodar.events.builders import LINUX_MIX, START_US, EventBuilder
 
 EVERY_TYPE = sorted(VOCABULARY.types)
+RECORDED = Path(deodar.demo.__file__).with_name("recorded.ndjson")
 
 
-@pytest.mark.parametrize("name", EVERY_TYPE)
-def test_every_type_can_be_built_and_is_valid(name: str) -> None:
+OPTIONAL = {
+    "LoginUid",
+    "LoginUserName",
+    "LogonSessionId",
+    "LogonRemoteHost",
+    "Tty",
+    "ContainerId",
+    "Capabilities",
+    "FileCreationTime",
+    "ExitCode",
+    "ExitSignal",
+    "Ioa",
+}
+"""What an agent sends only of some processes, or on some file systems."""
+BY_A_SERVER = {"ReceivedTimestamp", "IndexTimestamp"}
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, list[dict[str, Any]]]:
+    """Events that Deodar's agent sent in earnest, by type."""
+    by_type: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in RECORDED.read_bytes().splitlines():
+        event = decode(line)
+        by_type[event["EventType"]].append(event)
+    return by_type
+
+
+def test_events_have_the_fields_that_the_agent_sends(
+    recorded: dict[str, list[dict[str, Any]]],
+) -> None:
     builder = EventBuilder(2)
+    assert len(recorded) >= 4
+    for name, sent in recorded.items():
+        always = set(sent[0]) - OPTIONAL
+        for event in (builder.event(name) for _ in range(100)):
+            assert set(event) - OPTIONAL == always
+            order = {field: place for place, field in enumerate(event)}
+            known = [order[field] for field in sent[0] if field in order]
+            assert known == sorted(known)
+
+
+def test_values_look_like_those_that_the_agent_sends(
+    recorded: dict[str, list[dict[str, Any]]],
+) -> None:
+    built = EventBuilder(2).event("process")
+    sent = recorded["process"][0]
+    for name in built.keys() & sent.keys():
+        assert type(built[name]) is type(sent[name]), name
+    for name in ("Id", "UniquePid", "UniqueParentPid", "Md5", "Sha256"):
+        assert len(built[name]) == len(sent[name])
+
+
+def test_events_of_the_mix_are_as_long_as_those_that_the_agent_sends() -> None:
+    length = len(EventBuilder(2).ndjson(3000)) / 3000
+    sent = RECORDED.read_bytes()
+    assert length == pytest.approx(len(sent) / sent.count(b"\n"), rel=0.2)
+
+
+def test_no_event_has_an_empty_field_or_one_that_a_server_adds() -> None:
+    builder = EventBuilder(2)
+    for event in (builder.event(name) for name in EVERY_TYPE for _ in range(50)):
+        assert "" not in event.values()
+        assert not BY_A_SERVER & set(event)
+
+
+@pytest.mark.parametrize("complete", [False, True])
+@pytest.mark.parametrize("name", EVERY_TYPE)
+def test_every_type_can_be_built_and_is_valid(name: str, complete: bool) -> None:
+    builder = EventBuilder(2, complete=complete)
     allowed = set(VOCABULARY.types[name].fields)
     for event in (builder.event(name) for _ in range(50)):
         assert event["EventType"] == name
@@ -20,8 +90,8 @@ def test_every_type_can_be_built_and_is_valid(name: str) -> None:
         assert {f for f in VOCABULARY.fields if value(event, f) is not None} <= allowed
 
 
-def test_every_field_of_the_vocabulary_occurs() -> None:
-    builder = EventBuilder(2)
+def test_every_field_of_the_vocabulary_occurs_in_complete_events() -> None:
+    builder = EventBuilder(2, complete=True)
     events = [builder.event(name) for name in EVERY_TYPE for _ in range(200)]
     seen = {f for f in VOCABULARY.fields if any(value(e, f) is not None for e in events)}
     assert seen == set(VOCABULARY.fields)

@@ -12,6 +12,7 @@ that is enrolled and not revoked. That is decided before a byte of a body is rea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from datetime import UTC, datetime
@@ -63,6 +64,8 @@ class AgentApi:
         self._server_id = server_id
         self._bounds = bounds
         self._checked: dict[str, tuple[float, CertificateProblem | None]] = {}
+        self._large = asyncio.Semaphore(bounds.large_bodies)
+        self._small = asyncio.Semaphore(bounds.small_bodies)
 
     @property
     def routes(self) -> list[Route]:
@@ -116,7 +119,8 @@ class AgentApi:
 
     async def _take(self, request: Request, origin: Origin) -> Response:
         try:
-            return _receipt(await self._received(request, origin))
+            async with self._room(request):
+                return _receipt(await self._received(request, origin))
         except BodyError as error:
             return _bad_body(error)
         except TooManyEvents as error:
@@ -127,6 +131,22 @@ class AgentApi:
             return web.refusal(503, f"Service Unavailable: dead letters cannot be kept: {error}", 5)
         except ClientDisconnect:
             return Response(status_code=499)
+
+    @contextlib.asynccontextmanager
+    async def _room(self, request: Request) -> AsyncIterator[None]:
+        """Hold one of the places for bodies; raises LogUnavailable when none becomes free."""
+        length = request.headers.get("content-length", "")
+        small = length.isdecimal() and int(length) <= self._bounds.large_body
+        places = self._small if small else self._large
+        try:
+            async with asyncio.timeout(self._bounds.body_timeout):
+                await places.acquire()
+        except TimeoutError as error:
+            raise LogUnavailable("too many packets come at once", retry_after=1) from error
+        try:
+            yield
+        finally:
+            places.release()
 
     async def _received(self, request: Request, origin: Origin) -> Receipt:
         """Read and take a packet; one that cannot be unpacked becomes a dead letter as it came."""

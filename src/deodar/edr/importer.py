@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deodar.edr.ingest import Receipt
 
 CHUNK_EVENTS = 5000
-CHUNK_BYTES = 4 << 20
+CHUNK_BYTES = 8 << 20
 LONGEST_LINE = 4 << 20
 EXIT_SOME_DEAD = 4
 

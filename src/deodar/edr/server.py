@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import sys
@@ -12,12 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from starlette.applications import Starlette
 
 from deodar.columnar.dead_letters import DeadLetterStore
-from deodar.columnar.identity import spec_for
-from deodar.columnar.program import compile as compile_spec
 from deodar.edr import control, metrics, web
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.enrolment import Endpoints
@@ -27,7 +23,6 @@ from deodar.edr.filters import FilterStore
 from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
 from deodar.edr.log import eventlog, retention
-from deodar.events.vocabulary import VOCABULARY
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
 from deodar.kit.serve import Endpoint, serve
@@ -41,7 +36,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from deodar.columnar.program import Program
     from deodar.edr.database import Database
     from deodar.edr.installation import Installation
     from deodar.edr.log.eventlog import EventLog
@@ -116,16 +110,8 @@ async def ingesting(
             retention.keeping(engine, installation.settings.retention_days),
         ):
             most = settings.max_packet_events
-            ingest = Ingest(opened, program(), dead_letters, most, executor)
+            ingest = Ingest(opened, dead_letters, most, executor)
             yield WayIn(opened, ingest, dead_letters)
-
-
-@functools.cache  # compiling takes half a second, and a program keeps no state
-def program() -> Program:
-    """Return the program that turns events into the log's columns, one for each field."""
-    types = {name: kind.fields for name, kind in VOCABULARY.types.items()}
-    spec = spec_for(VOCABULARY.fields.values(), types, name="edr log")
-    return compile_spec(msgspec.structs.replace(spec, extra=False))
 
 
 @contextlib.asynccontextmanager

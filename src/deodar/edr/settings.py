@@ -46,14 +46,23 @@ class ExternalSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of what agents send, and of what waits for the log."""
 
-    max_packet_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 4 * MB
-    max_packet_wire_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 4 * MB
-    max_packet_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5000
+    max_packet_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 16 * MB
+    max_packet_wire_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 16 * MB
+    max_packet_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     body_timeout: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 30.0
     queue_bytes: Annotated[int, msgspec.Meta(ge=1024, le=4096 * MB)] = 128 * MB
     queue_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
-    group_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
-    group_delay: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.05
+    # A block for the store: the most events and bytes; so many events that it is written at once;
+    # and how long it is waited for more when there are fewer.
+    group_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
+    group_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1024 * MB)] = 64 * MB
+    group_enough: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2000
+    group_delay: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.25
+    # Packets that are read and decoded at a time. Those above `large_body` bytes on the wire, or
+    # of unknown length, are counted by themselves: each may take 16 MB and more.
+    large_body: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = MB // 4
+    large_bodies: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
+    small_bodies: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=64 << 10)] = 1024 * MB
 
 

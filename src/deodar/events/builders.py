@@ -1,7 +1,8 @@
 """Realistic sample events: for tests, for benchmarks, and for whoever tests a parser of their own.
 
 The same seed gives the same events. Processes form trees whose members agree with one another (see
-`deodar.events.process_tree`). Programs, accounts and addresses are invented.
+`deodar.events.process_tree`), and carry what Deodar's agent sends of them; types that it does not
+send carry what KATA's would beside that. Programs, accounts and addresses are invented.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from deodar.events import recipes
+from deodar.events import recipes, samples
 from deodar.events.codec import Event, encode
 from deodar.events.process_tree import ProcessTree
 from deodar.events.vocabulary import VOCABULARY
@@ -51,10 +52,17 @@ class EventBuilder:
         *,
         start: int = START_US,
         mix: Mapping[str, float] = LINUX_MIX,
+        complete: bool = False,
     ) -> None:
-        """`start` is the time (µs) before the first event; `mix` weighs the types."""
+        """`start` is the time (µs) before the first event; `mix` weighs the types.
+
+        `complete` events have every field that the vocabulary knows for their type, be it one that
+        a server adds or that no agent sends; some of these fields are empty.
+        """
         self._rng = random.Random(seed)  # noqa: S311  samples have to repeat, not to be secret
-        self._bench = recipes.Bench(self._rng, ProcessTree(self._rng, start), start)
+        self._bench = recipes.Bench(
+            self._rng, ProcessTree(self._rng, start), start, complete=complete
+        )
         self._types = [_canonical(name) for name in mix]
         self._weights = list(accumulate(mix.values()))
         self._linux = _linux_host(host or "linux-5.example.net", self._uuid())
@@ -71,14 +79,14 @@ class EventBuilder:
         bench.now += self._rng.randrange(20, 4000)
         host, fields = self._make(name)
         event = {
+            **host,
+            "Id": self._uuid(),
             "Timestamp": bench.now,
             "EventType": name,
-            "Id": self._uuid(),
-            "ReceivedTimestamp": bench.now + 350_000,
-            "IndexTimestamp": bench.now + 900_000,
-            **host,
             **fields,
         }
+        if bench.complete:
+            event = _served(event)
         if self._rng.random() < _MARKED:
             event |= recipes.ioa(bench)
         return event
@@ -103,8 +111,7 @@ class EventBuilder:
 
     def _uuid(self) -> str:
         bits = self._rng.getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62
-        text = f"{bits:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return samples.uuid_text(bits)
 
 
 def _canonical(name: str) -> str:
@@ -121,12 +128,9 @@ def _linux_host(name: str, agent_id: str) -> dict[str, Any]:
         "OsFamily": "Linux",
         "OsName": "Debian GNU/Linux 12 (bookworm)",
         "OsVersion": "6.1.0-37-amd64",
-        "OsType": "server",
         "AgentId": agent_id,
         "AgentVersion": "0.1.0",
-        "AgentIp": "192.0.2.5",
         "SensorTier": "bpf",
-        "SchemaVersion": "1",
     }
 
 
@@ -145,3 +149,15 @@ def _windows_host(name: str, agent_id: str) -> dict[str, Any]:
         "AgentSwTimestamp": START_US - 864_000_000_000,
         "SchemaVersion": "1",
     }
+
+
+def _served(event: Event) -> Event:
+    """Return the event with the common fields that a server may add."""
+    served = {
+        "ReceivedTimestamp": event["Timestamp"] + 350_000,
+        "IndexTimestamp": event["Timestamp"] + 900_000,
+        "OsType": "server",
+        "AgentIp": event["HostIp"],
+        "SchemaVersion": "1",
+    }
+    return served | event

@@ -6,7 +6,7 @@ ends was started before; system process numbers are given again, `UniquePid` nev
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deodar.events import samples
 
@@ -19,55 +19,103 @@ _MAX_PID = 4_194_304
 _MAX_ALIVE = 200
 
 
+class Session(NamedTuple):
+    """What processes have from the login or the service that led to them.
+
+    `fields` is in every event, `kernel` only in the one that tells of a program's start; `remote`
+    is where the login came from, "" if it was none over the network.
+    """
+
+    fields: dict[str, Any]
+    kernel: dict[str, Any]
+    remote: str = ""
+
+
 class LiveProcess:
     """A process that runs on the sample host. `fields` is what every event about it carries."""
 
-    __slots__ = ("children", "command", "fields", "parent", "pid", "program", "started", "user")
+    __slots__ = (
+        "children", "command", "fields", "parent", "pid", "program", "session", "started",
+        "unique_pid", "user",
+    )  # fmt: skip
 
     def __init__(
         self,
         pid: int,
+        unique_pid: str,
         started: int,
         program: Program,
         command: str,
         user: User,
         parent: LiveProcess | None,
-        session: dict[str, Any],
+        session: Session,
     ) -> None:
         self.pid = pid
+        self.unique_pid = unique_pid
         self.started = started
         self.program = program
         self.command = command
         self.user = user
         self.parent = parent
+        self.session = session
         self.children = 0
-        self.fields = self._own() | program.file.as_linux_image | self._of_parent() | session
-
-    @property
-    def unique_pid(self) -> str:
-        """Return the identifier that no other process of the host ever has."""
-        return f"{self.pid}-{self.started}"
-
-    def _own(self) -> dict[str, Any]:
-        return {
-            "UserName": self.user.name,
-            "AccountType": 2 if self.user.uid else 1,
-            "SystemPid": self.pid,
-            "UniquePid": self.unique_pid,
-            "StartupParameters": self.command,
-            "StartupParametersTruncated": 0,
-            "Command": self.command.partition(" ")[0],
+        self.fields = {
+            "SystemPid": pid,
+            "UniquePid": unique_pid,
+            "StartupParameters": command,
+            **program.file.as_name,
+            **session.fields,
+            **program.file.as_facts,
         }
 
-    def _of_parent(self) -> dict[str, Any]:
+    @property
+    def parent_ids(self) -> dict[str, Any]:
+        """Return the fields that say which process is the parent."""
         parent = self.parent
         if parent is None:
-            return {"ParentSystemPid": 0}
+            return {}
+        return {"ParentSystemPid": parent.pid, "UniqueParentPid": parent.unique_pid}
+
+    @property
+    def of_parent(self) -> dict[str, Any]:
+        """Return all fields that an agent sends of the parent."""
+        parent = self.parent
+        if parent is None:
+            return {}
+        file = parent.program.file
         return {
-            "UniqueParentPid": parent.unique_pid,
             "ParentSystemPid": parent.pid,
+            "UniqueParentPid": parent.unique_pid,
+            "ParentFileFullName": file.path,
             "ParentStartupParameters": parent.command,
-        } | parent.program.file.as_parent
+            "ParentMd5": file.md5,
+            "ParentSha256": file.sha256,
+        }
+
+    @property
+    def of_start(self) -> dict[str, Any]:
+        """Return what an agent sends only when the process starts a program."""
+        session, file = self.session, self.program.file
+        fields = {"FileAttributes": file.mode, **session.kernel, **file.as_inode}
+        if session.remote:
+            fields["LogonRemoteHost"] = session.remote
+        return fields
+
+    def complete(self) -> dict[str, Any]:
+        """Return every field that the vocabulary has for a process of a Linux host."""
+        fields = self.fields | self.of_parent | self.of_start
+        if self.parent is not None:
+            file = self.parent.program.file
+            fields |= {"ParentFileName": file.name, "ParentFilePath": file.folder}
+        return fields | {
+            "AccountType": 2 if self.user.uid else 1,
+            "StartupParametersTruncated": 0,
+            "Command": self.command.partition(" ")[0],
+            "FileDeleted": 0,
+            "LogonType": 10 if self.session.remote else 5,
+            "Tty": self.fields.get("Tty", ""),
+            "ContainerId": "",
+        }
 
 
 class ProcessTree:
@@ -116,10 +164,7 @@ class ProcessTree:
         """Return a new process that goes on running its parent's program."""
         self._make_room()
         parent = self._parent()
-        child = LiveProcess(
-            self._pid(), now, parent.program, parent.command, parent.user, parent, _session(parent)
-        )
-        return self._keep(child)
+        return self._live(now, parent.program, parent.command, parent.user, parent, parent.session)
 
     def end(self, now: int) -> LiveProcess:
         """End a process that has no children; it is started first where there is none."""
@@ -157,7 +202,7 @@ class ProcessTree:
         self._make_room()
         if parent.pid in self._roots and not parent.user.uid and name == "dash":
             return self._add(now, name, samples.ROOT, parent, system_session(samples.ROOT))
-        return self._add(now, name, parent.user, parent, _session(parent))
+        return self._add(now, name, parent.user, parent, parent.session)
 
     def _log_on(self, now: int, user: User) -> None:
         sshd = next(p for p in self._alive if p.program.file.name == "sshd")
@@ -173,11 +218,23 @@ class ProcessTree:
         name: str,
         user: User,
         parent: LiveProcess | None,
-        session: dict[str, Any],
+        session: Session,
     ) -> LiveProcess:
         program = samples.PROGRAMS[name]
         command = samples.command_line(self._rng, program)
-        return self._keep(LiveProcess(self._pid(), now, program, command, user, parent, session))
+        return self._live(now, program, command, user, parent, session)
+
+    def _live(
+        self,
+        now: int,
+        program: Program,
+        command: str,
+        user: User,
+        parent: LiveProcess | None,
+        session: Session,
+    ) -> LiveProcess:
+        pid, unique = self._pid(), samples.uuid_text(self._rng.getrandbits(128))
+        return self._keep(LiveProcess(pid, unique, now, program, command, user, parent, session))
 
     def _keep(self, process: LiveProcess) -> LiveProcess:
         if process.parent is not None:
@@ -192,49 +249,42 @@ class ProcessTree:
         return pid
 
 
-def system_session(user: User) -> dict[str, Any]:
-    """Return the session fields of a process that no login led to."""
-    return _ids(user) | {
-        "WorkingDirectory": "/",
-        "Tty": "",
-        "ContainerId": "",
-        "LogonType": 5,
-        "CgroupId": 2048 + user.uid,
-    }
+def system_session(user: User) -> Session:
+    """Return the session of a process that no login led to."""
+    where = {"WorkingDirectory": "/", "CgroupId": 2048 + user.uid}
+    return Session(_account(user) | where, _ids(user))
 
 
-def person_session(user: User, number: int, remote: str) -> dict[str, Any]:
-    """Return the session fields of what a person's login from `remote` led to."""
-    return _ids(user) | {
-        "WorkingDirectory": f"/home/{user.name}",
-        "Tty": f"pts/{number}",
-        "ContainerId": "",
-        "LogonType": 10,
-        "LogonSessionId": number,
-        "LogonRemoteHost": remote,
+def person_session(user: User, number: int, remote: str) -> Session:
+    """Return the session of what a person's login from `remote` led to."""
+    fields = _account(user) | {
         "LoginUid": user.uid,
         "LoginUserName": user.name,
+        "LogonSessionId": number,
+        "WorkingDirectory": f"/home/{user.name}",
+        "Tty": f"pts/{number}",
         "CgroupId": 4096 + number,
     }
+    return Session(fields, _ids(user), remote)
 
 
-def _session(process: LiveProcess) -> dict[str, Any]:
-    return {k: v for k, v in process.fields.items() if k in _SESSION_FIELDS}
+def _account(user: User) -> dict[str, Any]:
+    return {
+        "UserName": user.name,
+        "EffectiveUserName": user.name,
+        "EffectiveUid": user.uid,
+        "RealUserName": user.name,
+        "RealUid": user.uid,
+        "Uid": user.uid,
+    }
 
 
 def _ids(user: User) -> dict[str, Any]:
+    capabilities = {} if user.uid else {"Capabilities": "1ffffffffff"}
     return {
-        "RealUserName": user.name,
-        "RealUid": user.uid,
-        "EffectiveUserName": user.name,
-        "Uid": user.uid,
-        "EffectiveUid": user.uid,
         "Gid": user.uid,
         "EffectiveGid": user.uid,
-        "Capabilities": "0" if user.uid else "1ffffffffff",
+        **capabilities,
         "MountNamespace": 4026531841,
         "PidNamespace": 4026531836,
     }
-
-
-_SESSION_FIELDS = frozenset({*system_session(samples.ROOT), *person_session(samples.ROOT, 0, "")})

@@ -14,38 +14,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from deodar.events.process_tree import ProcessTree
+    from deodar.events.process_tree import LiveProcess, ProcessTree
 
 Fields = dict[str, Any]
 
 
 class Bench:
-    """What recipes work with: random numbers, the time (µs), and the processes of the host."""
+    """What recipes work with: random numbers, the time (µs), and the processes of the host.
 
-    __slots__ = ("now", "rng", "tree")
+    With `complete` an event has every field that the vocabulary knows for its type, else only
+    those that a sender has.
+    """
 
-    def __init__(self, rng: Random, tree: ProcessTree, now: int) -> None:
+    __slots__ = ("complete", "now", "rng", "tree")
+
+    def __init__(self, rng: Random, tree: ProcessTree, now: int, *, complete: bool = False) -> None:
         self.rng = rng
         self.tree = tree
         self.now = now
+        self.complete = complete
+
+    def tell(self, process: LiveProcess) -> Fields:
+        """Return the fields of an event that a process of the Linux host causes."""
+        return process.complete() if self.complete else process.fields
+
+    def tell_as_kata(self, process: LiveProcess) -> Fields:
+        """Return them for a type that KATA's agent alone sends, which always names the parent."""
+        return self.tell(process) | process.parent_ids
 
 
 def process(bench: Bench) -> Fields:
     """A program is executed."""
-    return bench.tree.start(bench.now).fields
+    started = bench.tree.start(bench.now)
+    return bench.tell(started) | started.of_parent | started.of_start
 
 
 def process_terminate(bench: Bench) -> Fields:
     """A process that started before ends, one in twelve by a signal."""
     ended = bench.tree.end(bench.now)
-    how = {"ExitSignal": 9} if bench.rng.random() < 0.08 else {"ExitCode": _exit_code(bench.rng)}
-    run_time = max(1, bench.now - ended.started)
-    return ended.fields | how | {"RunTimeUs": run_time, "EndTime": bench.now}
+    killed = bench.rng.random() < 0.08
+    fields = bench.tell(ended) | ({} if killed else {"ExitCode": _exit_code(bench.rng)})
+    fields["RunTimeUs"] = max(1, bench.now - ended.started)
+    fields["EndTime"] = bench.now
+    if killed:
+        fields["ExitSignal"] = 9
+    return fields | ended.parent_ids
 
 
 def process_fork(bench: Bench) -> Fields:
     """A process is copied and does not execute anything yet."""
-    return bench.tree.fork(bench.now).fields
+    child = bench.tree.fork(bench.now)
+    return bench.tell(child) | child.of_parent
 
 
 def connection(bench: Bench) -> Fields:
@@ -55,25 +74,25 @@ def connection(bench: Bench) -> Fields:
     port = rng.choice(samples.PORTS)
     outbound = rng.random() < 0.8
     near, far = rng.randrange(32768, 61000), port
-    fields = bench.tree.any().fields | {
+    fields = bench.tell(bench.tree.any()) | {
+        "Protocol": 17 if port == 53 else 6,
         "LocalIp": "2001:db8::5" if ":" in address else "192.0.2.5",
         "LocalPort": near if outbound else far,
         "RemoteIp": address,
         "RemotePort": far if outbound else near,
         "Direction": int(outbound),
-        "Protocol": 17 if port == 53 else 6,
     }
-    if name:
+    if name and bench.complete:
         fields["RemoteHostName"] = name
-    if name and port == 80:
-        fields |= {"URI": f"http://{name}/index.html", "Method": "GET"}
+        if port == 80:
+            fields |= {"URI": f"http://{name}/index.html", "Method": "GET"}
     return fields
 
 
 def portlisten(bench: Bench) -> Fields:
     """A process begins to listen."""
-    where = {"LocalIp": "0.0.0.0", "LocalPort": bench.rng.choice(samples.PORTS), "Protocol": 6}  # noqa: S104  a value in a sample, nothing listens
-    return bench.tree.any().fields | where
+    where = {"Protocol": 6, "LocalIp": "0.0.0.0", "LocalPort": bench.rng.choice(samples.PORTS)}  # noqa: S104  a value in a sample, nothing listens
+    return bench.tell(bench.tree.any()) | where
 
 
 def filechange(bench: Bench) -> Fields:
@@ -81,7 +100,7 @@ def filechange(bench: Bench) -> Fields:
     rng = bench.rng
     document = rng.choice(samples.DOCUMENTS)
     operation = rng.choice((1, 2, 2, 2, 3, 4, 5))
-    fields = bench.tree.any().fields | document.fields("Dropped")
+    fields = bench.tell_as_kata(bench.tree.any()) | document.fields("Dropped")
     fields["FileOperationType"] = operation
     fields["FileOpenFlags"] = 577
     fields["DroppedFileType"] = document.kind
@@ -98,32 +117,38 @@ def applock(bench: Bench) -> Fields:
     parent = bench.tree.shell()
     program = rng.choice(list(samples.PROGRAMS.values()))
     return {
-        **parent.fields,
-        **program.file.as_linux_image,
-        **parent.program.file.as_parent,
+        **bench.tell(parent),
         "StartupParameters": samples.command_line(rng, program),
-        "UniqueParentPid": parent.unique_pid,
+        **program.file.as_name,
+        **program.file.as_facts,
         "ParentSystemPid": parent.pid,
+        "UniqueParentPid": parent.unique_pid,
+        "ParentFileFullName": parent.program.file.path,
         "ParentStartupParameters": parent.command,
+        "ParentMd5": parent.program.file.md5,
+        "ParentSha256": parent.program.file.sha256,
     }
 
 
 def process_interpretated_file_run(bench: Bench) -> Fields:
     """An interpreter runs a script."""
     script = bench.rng.choice(samples.SCRIPTS)
-    return bench.tree.shell().fields | script.fields("InterpretedFile")
+    return bench.tell_as_kata(bench.tree.shell()) | script.fields("InterpretedFile")
 
 
 def process_console_interactive_input(bench: Bench) -> Fields:
     """Someone types a command into a shell."""
     typed = bench.rng.choice(samples.TYPED)
-    return bench.tree.shell().fields | {"InteractiveInputText": typed, "InputType": "console"}
+    return bench.tell_as_kata(bench.tree.shell()) | {
+        "InteractiveInputText": typed,
+        "InputType": "console",
+    }
 
 
 def windowsevent(bench: Bench) -> Fields:
     """The system log of a Linux host tells of a logon."""
     success = bench.rng.random() < 0.7
-    return bench.tree.shell().fields | {
+    return bench.tell_as_kata(bench.tree.shell()) | {
         "LinuxEventType": "logon",
         "LinuxOperationResult": "success" if success else "failure",
         "Environment": "LANG=C.UTF-8 PATH=/usr/bin:/bin",
@@ -135,7 +160,7 @@ def threatdetect(bench: Bench) -> Fields:
     rng = bench.rng
     document = rng.choice(samples.DOCUMENTS)
     address, name = rng.choice(samples.REMOTES)
-    return bench.tree.any().fields | {
+    return bench.tell_as_kata(bench.tree.any()) | {
         "VerdictName": rng.choice(samples.VERDICTS),
         "DetectedName": document.path,
         "DetectedObjectType": "file",
@@ -163,13 +188,14 @@ def threatprocessingresult(bench: Bench) -> Fields:
 
 def telemetry_loss(bench: Bench) -> Fields:
     """The kernel's ring buffer was full for a while."""
+    of_type = {"LostEventType": "process"} if bench.complete else {}
     return {
         "LostCount": bench.rng.randrange(1, 5000),
         "LostStage": "kernel",
         "LostReason": "the ring buffer was full",
         "LostFirstTime": bench.now - 2_000_000,
         "LostLastTime": bench.now - 1_000,
-        "LostEventType": "",
+        **of_type,
     }
 
 

@@ -69,12 +69,29 @@ class File:
         }
 
     @cached_property
-    def as_linux_image(self) -> dict[str, Any]:
-        """Return the fields of the group `file` with those that only our own sensor fills."""
-        return self.as_image | {
-            "FileDeleted": 0,
+    def as_name(self) -> dict[str, Any]:
+        """Return the fields that name the image of a process, as a Linux agent sends them."""
+        return {"FileName": self.name, "FilePath": self.folder, "FileFullName": self.path}
+
+    @cached_property
+    def as_facts(self) -> dict[str, Any]:
+        """Return what a Linux agent finds out about an image, for every event of its process."""
+        return {
+            "FileSize": self.size,
+            "FileCreationTime": self.created,
+            "FileModificationTime": self.modified,
+            "FileType": self.kind,
+            "Md5": self.md5,
+            "Sha256": self.sha256,
+        }
+
+    @cached_property
+    def as_inode(self) -> dict[str, Any]:
+        """Return what the kernel tells of an image when it is started."""
+        return {
             "FileDevice": "254:1",
             "FileInode": self.number % 1_000_000 + 12,
+            "FileLastChangeTime": self.created,
         }
 
     @cached_property
@@ -89,17 +106,6 @@ class File:
             "SignatureCheckResult": "valid",
             "SignatureSubjectName": "CN=Sample Vendor",
             "SignatureTimestamp": self.modified,
-        }
-
-    @cached_property
-    def as_parent(self) -> dict[str, Any]:
-        """Return the fields of the group `parent` that tell of its image."""
-        return {
-            "ParentFileFullName": self.path,
-            "ParentFileName": self.name,
-            "ParentFilePath": self.folder,
-            "ParentMd5": self.md5,
-            "ParentSha256": self.sha256,
         }
 
     def fields(self, prefix: str) -> dict[str, Any]:
@@ -244,3 +250,9 @@ def command_line(rng: Random, program: Program) -> str:
     if "{" not in template:
         return template
     return template.format(n=rng.randrange(1, 10_000), file=rng.choice(DOCUMENTS).path)
+
+
+def uuid_text(bits: int) -> str:
+    """Return 128 bits in the form of a UUID."""
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

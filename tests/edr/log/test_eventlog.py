@@ -59,6 +59,21 @@ async def test_packets_that_come_together_are_one_block(engine):
         assert log.counters.blocks == 1
 
 
+async def test_a_group_that_is_big_enough_does_not_wait(engine):
+    async with eventlog.running(engine, Ingest(group_delay=10, group_enough=3)) as log:
+        async with asyncio.timeout(5):
+            await log.append(packet(1, 3))
+        assert log.counters.blocks == 1
+
+
+async def test_a_group_is_bounded_in_bytes(engine):
+    bounds = Ingest(group_delay=0.2, group_bytes=1024)
+    async with eventlog.running(engine, bounds) as log:
+        await asyncio.gather(*(log.append(packet(1, 100, f"a/{n}")) for n in range(3)))
+        assert log.counters.blocks == 3
+    assert len(stored(engine)) == 300
+
+
 async def test_numbers_have_no_gaps_and_keep_each_sources_order(engine):
     async with eventlog.running(engine, Ingest(group_delay=0, group_events=7)) as log:
         for number in range(1, 6):
@@ -179,8 +194,8 @@ async def test_a_packet_that_the_store_cannot_keep_is_refused_alone(engine):
 async def test_packets_whose_columns_cannot_be_joined_are_told_apart(engine):
     async with eventlog.running(engine, Ingest(group_delay=0.1)) as log:
         answers = await asyncio.gather(
-            log.append(packet(1, ExitCode=pa.array([1]))),
-            log.append(packet(1, source="b/1", ExitCode=pa.array([["no", "number"]]))),
+            log.append(packet(1, RemotePort=pa.array([1]))),
+            log.append(packet(1, source="b/1", RemotePort=pa.array([["no", "number"]]))),
             return_exceptions=True,
         )
     assert answers[0] is True

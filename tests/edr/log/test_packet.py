@@ -23,20 +23,12 @@ def test_rows_are_numbered_through_and_keep_their_order():
 
 
 def test_a_column_that_one_packet_lacks_is_completed():
-    lists = pa.array([["x"], []], pa.list_(pa.string()))
-    one = packet(1, 2, Text=pa.array(["a", "b"]), Number=pa.array([1, None]), List=lists)
+    one = packet(1, 2, Text=pa.array(["a", "b"]), Number=pa.array([1, None]))
     two = packet(2, 1, Other=pa.array(["o"]))
     rows = block([one, two], 1, 0)
     assert rows["Text"].to_pylist() == ["a", "b", ""]
     assert rows["Number"].to_pylist() == [1, None, None]
-    assert rows["List"].to_pylist() == [["x"], [], []]
     assert rows["Other"].to_pylist() == ["", "", "o"]
-
-
-def test_dotted_fields_get_plain_column_names():
-    names = pa.array([["x"]], pa.list_(pa.string()))
-    rows = block([packet(1, 1, **{"Ioa.Rules.Name": names})], 1, 0)
-    assert rows["Ioa_Rules_Name"].to_pylist() == [["x"]]
 
 
 def test_a_packet_knows_its_size():

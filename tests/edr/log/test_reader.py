@@ -79,7 +79,7 @@ def test_a_result_too_large_to_hold_is_asked_for_in_smaller_parts(engine, reader
     while at < 10:
         found = reader.read(at, 10, 10, 60_000, None)
         assert len(found.joined) <= 60_000
-        got += found.joined.split(b",")
+        got += bytes(found.joined).split(b",")
         at = found.scanned
     assert got == [text.encode() for text in texts]
 

@@ -32,11 +32,19 @@ def desk(journal, hindrances):
 
 async def test_an_answer_is_in_the_journal_with_its_token(desk, journal):
     await desk.put(move(None, "t1"), b"body")
-    (record,) = await desk.after(0)
+    (record,) = journal.read(0)
     assert record.body == b"body"
+    assert await desk.after(0) == [record]
     header = decode(record.header)
     assert (header.token_before, header.token_after) == (None, "t1")
     assert desk.token == "t1"
+
+
+async def test_a_reader_that_is_behind_gets_every_answer_from_the_journal(desk):
+    await desk.put(move(None, "t1"), b"1")
+    await desk.put(move("t1", "t2"), b"2")
+    assert [record.body for record in await desk.after(0)] == [b"1", b"2"]
+    assert [record.number for record in await desk.after(1)] == [2]
 
 
 async def test_a_new_desk_goes_on_with_the_token_even_when_all_is_done(desk, journal):

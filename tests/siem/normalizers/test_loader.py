@@ -141,7 +141,7 @@ def extra(row: dict[str, Any]) -> dict[str, str]:
 
 
 def samples(name: str, count: int = 25) -> list[dict[str, Any]]:
-    builder = EventBuilder(7, mix={name: 1})
+    builder = EventBuilder(7, mix={name: 1}, complete=True)
     events = builder.events(count)
     return [e for e in events if name != "windowsevent" or "EventData" not in e]
 

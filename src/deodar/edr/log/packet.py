@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-
-from deodar.edr.log.schema import column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 class Packet:
     """Decoded events from one source under the source's own, rising packet number.
 
-    `fields` has the vocabulary columns that any event fills; `raw` the events as JSON text, one for
-    each row. A packet without rows is not allowed: there would be nothing to find it by.
+    `fields` has the columns that any event fills; `raw` the events as JSON text, one for each row.
+    A packet without rows is not allowed: there would be nothing to find it by.
     """
 
     source: str
@@ -45,21 +44,19 @@ class Packet:
 def block(packets: Sequence[Packet], first_seq: int, received_us: int) -> pa.Table:
     """Return the rows of packets as one table for the store, numbered from `first_seq` on.
 
-    A column that only some packets fill is completed with what an absent field is: "", null, [].
+    A column that only some packets fill is completed with what an absent field is: "" or null.
     """
     types = {field.name: field.type for packet in packets for field in packet.fields.schema}
     count = sum(packet.events for packet in packets)
     columns = {
-        "seq": pa.array(range(first_seq, first_seq + count), pa.uint64()),
+        "seq": pa.array(np.arange(first_seq, first_seq + count, dtype=np.uint64)),
         "received": pa.repeat(pa.scalar(received_us, pa.int64()), count),
         "source": _each(packets, lambda packet: pa.scalar(packet.source)),
         "packet": _each(packets, lambda packet: pa.scalar(packet.number, pa.uint64())),
         "raw": pa.chunked_array([packet.raw for packet in packets]),
     }
     for name, kind in types.items():
-        columns[column(name)] = pa.chunked_array(
-            [_column(packet, name, kind) for packet in packets], kind
-        )
+        columns[name] = pa.chunked_array([_column(packet, name, kind) for packet in packets], kind)
     return pa.table(columns).combine_chunks()
 
 
@@ -73,10 +70,6 @@ def _column(packet: Packet, name: str, kind: pa.DataType) -> pa.Array:
 
 
 def _absent(kind: pa.DataType, count: int) -> pa.Array:
-    if pa.types.is_list(kind):
-        return pa.ListArray.from_arrays(
-            pa.array([0] * (count + 1), pa.int32()), pa.array([], kind.value_type)
-        )
     if pa.types.is_integer(kind):
         return pa.nulls(count, kind)
     return pa.repeat(pa.scalar("", kind), count)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from deodar.kedrql import Sql
     from deodar.store.engine import Engine
 
+Joined = bytes | memoryview
+"""Texts that were joined; a view when they are in memory of the store's result."""
+
 SCAN = 200_000
 _SECONDS = 60.0
 _SLACK = 4
@@ -33,7 +36,7 @@ class Slice:
     `cut` tells that there are more, which did not fit into the bytes that were asked for.
     """
 
-    joined: bytes
+    joined: Joined
     count: int
     scanned: int
     cut: bool
@@ -125,7 +128,7 @@ def _within(texts: pa.ChunkedArray, max_bytes: int) -> int:
     return max(1, int(pc.sum(pc.less_equal(ends, max_bytes)).as_py() or 0))
 
 
-def _join(texts: pa.ChunkedArray) -> bytes:
+def _join(texts: pa.ChunkedArray) -> Joined:
     """Return the texts joined by commas, in one pass."""
     if len(texts) == 0:
         return b""
@@ -134,4 +137,4 @@ def _join(texts: pa.ChunkedArray) -> bytes:
         whole = whole.chunk(0)
     one = pa.ListArray.from_arrays(pa.array([0, len(whole)], pa.int32()), whole)
     joined = pc.binary_join(one, b",")
-    return bytes(joined[0].as_buffer())
+    return memoryview(joined[0].as_buffer())

@@ -1,7 +1,9 @@
-"""The log's table in the store: one column for each field of the vocabulary, and the event itself.
+"""The log's table in the store: the event as it is served, and columns of what is filtered most.
 
-``raw`` is the event as it is served; the other columns are for filters. A block of events has one
-time of receipt, so that it lies in one partition (a day, UTC) and is deduplicated as one.
+Each column costs processor time at every insert and every merge, so only a few fields have one. All
+others are computed from the event's text when a filter names them (`deodar.edr.log.extraction`). A
+block of events has one time of receipt, so that it lies in one partition (a day, UTC) and is
+deduplicated as one.
 """
 
 from __future__ import annotations
@@ -9,12 +11,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from deodar.events.vocabulary import VOCABULARY
+from deodar.edr.log.extraction import extracted
 from deodar.store.migrations import Migration, migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from deodar.events.vocabulary import Field
     from deodar.store.engine import Engine
 
@@ -22,7 +22,23 @@ COMPONENT = "edr"
 TABLE = "edr_events"
 EPOCH_TABLE = "edr_epoch"
 RESERVED = ("seq", "received", "source", "packet", "raw")
-_TYPES = {"string": "String", "integer": "Nullable(Int64)", "strings": "Array(String)"}
+HOT = (
+    "Timestamp",
+    "EventType",
+    "AgentId",
+    "HostName",
+    "HostIp",
+    "UserName",
+    "FileName",
+    "FileFullName",
+    "Md5",
+    "Sha256",
+    "SystemPid",
+    "UniquePid",
+    "RemoteIp",
+    "RemotePort",
+)
+"""The fields that have a column of their own name."""
 
 MIGRATIONS = (
     Migration(
@@ -35,6 +51,20 @@ MIGRATIONS = (
                 received Int64 CODEC(Delta, ZSTD(1)),
                 source LowCardinality(String),
                 packet UInt64 CODEC(Delta, ZSTD(1)),
+                Timestamp Nullable(Int64) CODEC(Delta, ZSTD(1)),
+                EventType LowCardinality(String),
+                AgentId LowCardinality(String),
+                HostName LowCardinality(String),
+                HostIp LowCardinality(String),
+                UserName LowCardinality(String),
+                FileName String,
+                FileFullName String,
+                Md5 String,
+                Sha256 String,
+                SystemPid Nullable(Int64),
+                UniquePid String,
+                RemoteIp String,
+                RemotePort Nullable(Int64),
                 raw String CODEC(ZSTD(1))
             )
             ENGINE = MergeTree
@@ -55,9 +85,14 @@ MIGRATIONS = (
 )
 
 
-# Set where the engine knows them. Merging rewrites all columns, so fewer and larger merges halve
-# the cost of an event; statistics are for orders of columns that nobody asks of this table.
-_TUNING = {"min_parts_to_merge_at_once": "16", "auto_statistics_types": "''"}
+# Set where the engine knows them. A merge rewrites whole rows, so each row should see few of them:
+# many parts at once, and none beyond a size that is good enough. Statistics are for orders of
+# columns that nobody asks of this table.
+_TUNING = {
+    "min_parts_to_merge_at_once": "32",
+    "max_bytes_to_merge_at_max_space_in_pool": str(4 << 30),
+    "auto_statistics_types": "''",
+}
 
 
 def prepare(engine: Engine) -> bytes:
@@ -67,39 +102,13 @@ def prepare(engine: Engine) -> bytes:
     lost or replaced are recognised. Raises StoreError.
     """
     migrate(engine, COMPONENT, MIGRATIONS)
-    _add_columns(engine)
     _tune(engine)
     return _epoch(engine)
 
 
-def columns() -> Mapping[str, str]:
-    """Return the type in the store of each vocabulary field's column, by the column's name."""
-    return {column(name): _TYPES[field.kind] for name, field in VOCABULARY.fields.items()}
-
-
-def column(field: str) -> str:
-    """Return the name of a field's column: its own, with underscores for dots.
-
-    The engine takes columns with a common part before a dot for one nested table, whose lists
-    must all be of one length; those of events are not.
-    """
-    return field.replace(".", "_")
-
-
 def quoted(field: Field) -> str:
-    """Return a field's column as SQL."""
-    return f"`{column(field.name)}`"
-
-
-def _add_columns(engine: Engine) -> None:
-    """Add the columns of fields that the vocabulary has got since the table was made."""
-    known = engine.query(f"SELECT * FROM {TABLE} LIMIT 0").column_names  # noqa: S608  # a constant
-    missing = {name: kind for name, kind in columns().items() if name not in known}
-    if missing:
-        added = ", ".join(
-            f"ADD COLUMN IF NOT EXISTS `{name}` {kind}" for name, kind in missing.items()
-        )
-        engine.command(f"ALTER TABLE {TABLE} {added}")
+    """Return a field of the events in the log as SQL: its column, or what finds it in the text."""
+    return f"`{field.name}`" if field.name in HOT else extracted(field)
 
 
 def _tune(engine: Engine) -> None:

@@ -10,14 +10,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from deodar.kit.journal import JournalFull, JournalUnavailable
+from deodar.kit.journal import JournalFull, JournalUnavailable, Record
 from deodar.kit.logging import logger
 from deodar.siem.collector.record import RecordHeader, encode, saved_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deodar.kit.journal import Journal, Record
+    from deodar.kit.journal import Journal
     from deodar.siem.connectors.kata_edr import Deliver
 
 READ_BYTES = 16 << 20
@@ -37,6 +37,7 @@ class Desk:
         self._appended = asyncio.Event()
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._latest: Record | None = None
         self.token, self.why_initial = saved_token(journal.last_header, source)
 
     @property
@@ -100,12 +101,13 @@ class Desk:
         while True:
             self._freed.clear()
             try:
-                await asyncio.to_thread(self._journal.append, header, body)
+                number = await asyncio.to_thread(self._journal.append, header, body)
             except JournalFull as error:
                 self._hinder(f"fetching waits, the journal is full: {error}")
             except JournalUnavailable as error:
                 self._hinder(f"fetching waits, the journal cannot be written: {error}")
             else:
+                self._latest = Record(number, header, body)
                 self._hinder("")
                 return
             await _limited_wait(self._freed)
@@ -114,6 +116,9 @@ class Desk:
         """Return the records after `number`, at least one, up to about 16 MB; waits for them."""
         while True:
             self._appended.clear()
+            latest, self._latest = self._latest, None
+            if latest is not None and latest.number == number + 1:
+                return [latest]  # it need not be read again
             records = await asyncio.to_thread(self._read, number)
             if records:
                 return records

@@ -142,11 +142,11 @@ def replace_source(letter: DeadLetter, source: str) -> DeadLetter:
     return msgspec.structs.replace(letter, source=source)
 
 
-def _stream(batch: pa.RecordBatch) -> bytes:
+def _stream(batch: pa.RecordBatch) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    return sink.getvalue()
 
 
 def without_collection(preparer: Preparer, record: Record) -> Prepared:

@@ -52,8 +52,11 @@ _INDEXES = (
 )
 """Where a search would go through all rows: an event's id, a file's hash, part of a command."""
 
+# A merge of this many columns costs as much as an insert. A base of 10 instead of 5 lets more parts
+# of one size wait for each other, so a row is rewritten half as often; a search sees more parts.
 _SETTINGS = {
     "min_bytes_for_wide_part": 134_217_728,
+    "merge_selector_base": 10,
     "non_replicated_deduplication_window": DEDUPLICATION_WINDOW,
     "fsync_after_insert": 1,
     "fsync_part_directory": 1,
