@@ -45,7 +45,7 @@ def main() -> None:
 
 def wait(parts: Stack) -> None:
     """Return once every event is found in the SIEM."""
-    for _ in attempts(LONGEST, pause=0.2):
+    for _ in attempts(LONGEST, pause=0.5):
         (row,) = parts.search("SELECT count() AS events FROM events")
         if int(row["events"]) >= EVENTS:
             return

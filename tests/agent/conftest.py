@@ -172,6 +172,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         body = self._body()
+        if len(body) < int(self.headers["Content-Length"]):
+            self.close_connection = True  # the agent was killed while it sent
+            return
         if isinstance(step, Say):
             self._say(step)
             return
