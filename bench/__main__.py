@@ -20,6 +20,8 @@ LONGEST = 900
 def main(names: list[str]) -> int:
     """Run the named benchmarks, all if none is named; returns the number that failed."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     lines: list[Line] = []
     failed = 0
     for name in names or NAMES:

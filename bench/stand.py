@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import tempfile
 import time
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from bench.report import Line
 
 
+_AGENT_ID = re.compile(rb'"AgentId": ?"[^"]+"')
+
+
 @contextlib.contextmanager
 def stack() -> Iterator[Stack]:
     """Give an empty stack on free ports in a temporary folder; what runs in it ends with it."""
@@ -35,11 +39,15 @@ def chunks(count: int, size: int) -> Iterator[bytes]:
         yield EventBuilder(number).ndjson(size)
 
 
-def write_events(path: Path, count: int, size: int = 20_000) -> Path:
-    """Write `count` events into a file as NDJSON and return its path."""
+def write_events(path: Path, count: int, agent_id: str = "", size: int = 20_000) -> Path:
+    """Write `count` events into a file as NDJSON and return its path.
+
+    They bear `agent_id`, if given, as those do that an agent makes itself.
+    """
+    mark = f'"AgentId":"{agent_id}"'.encode()
     with path.open("wb") as file:
         for piece in chunks(count, size):
-            file.write(piece)
+            file.write(_AGENT_ID.sub(mark, piece) if agent_id else piece)
     return path
 
 

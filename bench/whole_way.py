@@ -10,7 +10,9 @@ import time
 
 from bench.report import Line, cpu_seconds
 from bench.stand import give, rate, stack, write_events
+from deodar.agent.settings import AgentSettings
 from deodar.demo.stack import Stack, attempts
+from deodar.kit.settings import load
 
 EVENTS = 300_000
 GOAL = 25_000
@@ -20,8 +22,10 @@ LONGEST = 300
 def main() -> None:
     """Measure and print."""
     with stack() as parts:
-        file = write_events(parts.folder / "events.ndjson", EVENTS)
         url = parts.start_edr()["url"]
+        parts.enroll_agent()
+        agent_id = load(parts.agent / "agent.toml", AgentSettings).agent_id
+        file = write_events(parts.folder / "events.ndjson", EVENTS, agent_id)
         parts.start_core(url)
         parts.start_collector()
         parts.accept_collector()

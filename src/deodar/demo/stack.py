@@ -103,11 +103,15 @@ class Stack:
         text = deodar("edr", "external-systems", "list", "--json", "--dir", self.edr)
         return [json.loads(line) for line in text.splitlines()]
 
-    def start_agent(self, *options: object) -> dict[str, Any]:
-        """Enrol an agent on this host if need be and start it with these options of ``run``."""
+    def enroll_agent(self) -> None:
+        """Enrol an agent on this host, unless it is already."""
         if not (self.agent / "agent.toml").exists():
             token = json.loads(deodar("edr", "enroll", "--json", "--dir", self.edr))["token"]
             deodar("agent", "enroll", token, "--dir", self.agent)
+
+    def start_agent(self, *options: object) -> dict[str, Any]:
+        """Start the agent, enrolled if need be, with these options of ``run``."""
+        self.enroll_agent()
         return self._start("agent", "agent", "run", "--dir", self.agent, *options)
 
     def import_events(self, file: Path) -> None:
