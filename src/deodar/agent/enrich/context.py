@@ -97,9 +97,7 @@ class Context:
         exe = os.fsdecode(record.exe)
         paths = [f"/proc/{record.key.pid}/exe"] if record.inode is not None else []
         if exe and not record.deleted:
-            # The kernel's paths begin at the host's root; an agent in a chroot has another one.
-            holders = (record.key.pid, record.parent.pid, 1)
-            roots = ("", *(f"/proc/{pid}/root" for pid in holders))
+            roots = (f"/proc/{record.key.pid}/root", f"/proc/{record.parent.pid}/root", "")
             paths += [root + exe for root in roots]
         facts = self.hasher.facts(record.inode, paths) if paths else None
         return Image(
