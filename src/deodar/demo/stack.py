@@ -42,7 +42,7 @@ class Stack:
 
     folder: Path
     ports: Ports = Ports()
-    fetch_timeout: float = 0.5
+    fetch_timeout: float = 0.25
     children: dict[str, Child] = field(default_factory=dict)
 
     @property
