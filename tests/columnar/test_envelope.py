@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deodar.columnar.envelope import find_token, salvage, split, split_lines
+from deodar.columnar.envelope import salvage, split
 from deodar.columnar.errors import EnvelopeError
 
 
@@ -58,11 +58,6 @@ def test_what_is_no_envelope_says_where(body: bytes, where: str) -> None:
     assert error.value.reason
 
 
-def test_lines() -> None:
-    assert split_lines(b'\xef\xbb\xbf{"a":1}\r\n\n  \n{"b":2}') == [b'{"a":1}', b'{"b":2}']
-    assert split_lines(b"") == []
-
-
 def test_salvage_of_a_truncated_body() -> None:
     events, dead = salvage(b'{"continuationToken":"t","events":[{"EventType":"a"},{"EventTy')
     assert events == [b'{"EventType":"a"}']
@@ -96,8 +91,3 @@ def test_salvage_of_a_cut_body_gives_the_events_before_the_cut(words: list[str],
     events, dead = salvage(body)
     assert events == whole[: len(events)]
     assert len(dead) <= 1
-
-
-def test_a_token_is_found_in_a_broken_body() -> None:
-    assert find_token(b'{"events":[{,"continuationToken":"a\\"b"}') == 'a"b'
-    assert find_token(b'{"events":[{]') is None

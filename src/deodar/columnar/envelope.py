@@ -1,4 +1,4 @@
-"""Responses of the events API, and NDJSON, taken apart into events without decoding them.
+"""Responses of the events API, taken apart into events without decoding them.
 
 The envelope is ``{"events": [...], "continuationToken": "..."}`` (KATA events API). Bytes
 that are no UTF-8 inside an event do not break the envelope; what breaks its JSON, half a surrogate
@@ -31,7 +31,6 @@ class _Body(msgspec.Struct):
 
 _BODY = msgspec.json.Decoder(_Body)
 _PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`| \(byte (\d+)\))\Z", re.DOTALL)
-_TOKEN = re.compile(rb'"continuationToken"\s*:\s*("(?:[^"\\]|\\.)*")')
 _EVENTS = re.compile(r'"events"\s*:\s*\[')
 _NEXT = re.compile(r"\}\s*,\s*(?=\{)")
 
@@ -54,23 +53,6 @@ def _envelope_error(text: str) -> EnvelopeError:
         return EnvelopeError("the body", text)
     reason, path, byte = match.groups()
     return EnvelopeError(path.lstrip(".") if path else f"byte {byte}", reason)
-
-
-def split_lines(ndjson: bytes) -> list[bytes]:
-    """Return the lines of newline-delimited JSON that are not blank, without checking them."""
-    lines = ndjson.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return [line for line in map(bytes.strip, lines) if line]
-
-
-def find_token(body: bytes) -> str | None:
-    """Return the token of a body that may be broken elsewhere; None if none can be read."""
-    found: str | None = None
-    for match in _TOKEN.finditer(body):
-        try:
-            found = msgspec.json.decode(match.group(1), type=str)
-        except (msgspec.MsgspecError, ValueError):
-            continue
-    return found
 
 
 def salvage(body: bytes, marker: str = "EventType") -> tuple[list[bytes], list[DeadLetter]]:
