@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench docs format lock bpf clean
+.PHONY: help demo test check bench soak seen deb docs format lock bpf clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,17 @@ check: $(VENV)/.ready  ## lint, types, the dependency rule, the mirror rule of t
 
 bench: $(VENV)/.ready  ## the benchmarks, as ratios in one run (several minutes)
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
+	tools/debian-packages soak
+	$(BIN)/python -m soak $(ARGS)
+
+seen: $(VENV)/.ready  ## run the tests of settings and note what they saw, for the docs (root)
+	$(BIN)/pytest -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
+	$(MAKE) docs
+
+deb: $(VENV)/.ready  ## the agent's Debian package, into dist/
+	$(BIN)/python packaging/build_deb.py agent $(ARGS)
 
 docs: $(VENV)/.ready  ## write the generated pages of docs/reference again
 	$(BIN)/python tools/pages.py

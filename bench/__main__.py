@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bench.report import Line, table
 
-NAMES = ("normalization", "ingest", "events_api", "whole_way", "agent_cost")
+NAMES = ("normalization", "ingest", "events_api", "whole_way", "agent_cost", "agent_idle")
 LONGEST = 900
 
 

@@ -36,9 +36,16 @@ struct {
 	__type(value, struct tally);
 } tallies SEC(".maps");
 
+/* For what the reader wants to be woken. */
+enum wake {
+	WAKE_FOR_NOTHING,
+	WAKE_FOR_EXEC,
+	WAKE_FOR_ANY,
+};
+
 /* Shared with user space by mmap, so that neither side needs a system call. */
 struct settings {
-	u32 wake; /* user space is about to wait: the next exec should wake it */
+	u32 wake; /* set by user space before a long wait, lowered here with each wake-up */
 	u32 own_pid; /* sockets of this process are not reported */
 };
 
@@ -118,14 +125,23 @@ static __always_inline u32 session_id(struct task_struct *task)
 	return bpf_core_field_exists(task->sessionid) ? task->sessionid : ~0u;
 }
 
-static __always_inline u64 wake_flags(void)
+/*
+ * How to submit a record. Waking costs more than all the rest, so it is done for the first record
+ * after some quiet, and for the first exec after that: the fork before it is of less interest.
+ */
+static __always_inline u64 wake_flags(u32 kind)
 {
 	u32 zero = 0;
 	struct settings *shared = bpf_map_lookup_elem(&settings, &zero);
 
-	if (!shared || !shared->wake)
+	if (!shared || shared->wake == WAKE_FOR_NOTHING)
 		return BPF_RB_NO_WAKEUP;
-	shared->wake = 0; /* once per wait: waking costs more than all the rest */
+	if (kind == RECORD_EXEC)
+		shared->wake = WAKE_FOR_NOTHING;
+	else if (shared->wake == WAKE_FOR_ANY)
+		shared->wake = WAKE_FOR_EXEC;
+	else
+		return BPF_RB_NO_WAKEUP;
 	return BPF_RB_FORCE_WAKEUP;
 }
 

@@ -135,7 +135,8 @@ int BPF_PROG(deodar_exec, struct task_struct *task, s32 old_pid, struct linux_bi
 	record->argv_bytes = put_argv(record, task->mm, walk.at);
 	bytes = (walk.at & (PATHS_BYTES - 1)) + (record->argv_bytes & (ARGV_BYTES - 1));
 	bytes += __builtin_offsetof(struct exec_record, payload);
-	count(RECORD_EXEC, bpf_ringbuf_output(&ring, record, bytes, wake_flags()));
+	count(RECORD_EXEC,
+	      bpf_ringbuf_output(&ring, record, bytes, wake_flags(RECORD_EXEC)));
 	return 0;
 }
 

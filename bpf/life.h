@@ -32,7 +32,7 @@ int BPF_PROG(deodar_fork, struct task_struct *current, struct task_struct *child
 	record->session_id = session_id(child);
 	record->reserved = 0;
 	bpf_core_read(record->comm, sizeof(record->comm), &child->comm);
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, wake_flags(RECORD_FORK));
 	return 0;
 }
 
@@ -74,7 +74,7 @@ int BPF_PROG(deodar_exit, struct task_struct *task)
 	record->status = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
 							     task->group_leader->exit_code;
 	record->reserved = 0;
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, wake_flags(RECORD_EXIT));
 	return 0;
 }
 

@@ -71,7 +71,7 @@ static __always_inline void report(u16 kind, u16 direction, const struct sock *s
 	record->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	record->reserved = 0;
 	put_addresses(record, sk);
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, wake_flags(kind));
 }
 
 static __always_inline void set_endpoint(struct endpoint *endpoint, const struct sock *sk)

@@ -29,7 +29,7 @@ def tested() -> set[Path]:
     return {
         path.with_name(path.name.removeprefix("test_"))
         for path in files
-        if path.parts[0] not in {"e2e", "tools", "bench"}
+        if path.parts[0] not in {"e2e", "tools", "bench", "packaging", "soak"}
     }
 
 

@@ -3,14 +3,19 @@ from __future__ import annotations
 import base64
 import json
 import stat
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from deodar.agent.certificates import Certificates
 from deodar.agent.enroll import Token, enroll, read_token
-from deodar.agent.enrolled import AUTHORITY, CERTIFICATE, KEY, SETTINGS, load
+from deodar.agent.enrolled import SETTINGS, load
 from deodar.agent.errors import EnrolmentError, TokenError
+from deodar.agent.tasks.store import SettingsStore
 from deodar.kit.directory import StateDirectory
+from deodar.kit.errors import StateError
+from deodar.tasks.policy import Policy
 from deodar.tls.certificates import check_issued, der, fingerprint, make_authority, subject_name
 
 if TYPE_CHECKING:
@@ -60,34 +65,71 @@ def test_enrolled_agent_has_all_that_it_needs(directory: StateDirectory, server:
     server.secrets.add("s3cret")
     settings = enroll(directory, Token(server.url, server.pin, "s3cret"))
     assert settings.agent_id == "agent-7"
-    loaded = load(directory)
-    assert loaded == settings
-    assert loaded.server.pins == [server.pin]
-    certificate = directory.read(CERTIFICATE)
+    assert load(directory) == settings
+    certificate = directory.read("client.crt")
     assert subject_name(certificate) == "agent-7"
-    from datetime import UTC, datetime
-
     now = datetime.now(UTC)
     assert check_issued(der(certificate), server.authority.certificate, now) is None
-    for name in (SETTINGS, CERTIFICATE, KEY, AUTHORITY):
+    for name in (SETTINGS, "client.crt", "client.key", "server.crt", "settings/KATAEDR.ini"):
         assert stat.S_IMODE((directory.path / name).stat().st_mode) == 0o600
+    certificates = Certificates(directory)
+    assert [facts.kind for facts in certificates.known()] == ["server", "client"]
+    assert certificates.problems(now.timestamp()) == []
+    assert certificates.context(use_client=True)
+    task = SettingsStore(directory).kataedr
+    assert task.use_client_pinned_certificate
+    assert [(one.address, one.port) for one in task.endpoints] == [server.address]
+
+
+def test_new_enrolment_keeps_tuning_and_settings_but_no_policy(
+    directory: StateDirectory, server: Any
+) -> None:
+    server.secrets |= {"a", "b"}
+    enroll(directory, Token(server.url, server.pin, "a"))
+    text = directory.read(SETTINGS).decode() + '\n[control]\ngroup = "edr"\n'
+    tuned = text.replace('[control]\ngroup = ""\n', "")
+    directory.write_secret(SETTINGS, tuned.encode())
+    store = SettingsStore(directory)
+    store.change("KATAEDR", {"SynchronizationPeriod": 7})
+    held = {"KATAEDR": {"Endpoints": [{"Address": "old", "Port": 1}]}}
+    store.apply_policy(Policy(version=1, settings=held))
+    assert enroll(directory, Token(server.url, server.pin, "b"), force=True).control.group == "edr"
+    found = SettingsStore(directory)
+    assert found.policy is None
+    assert found.kataedr.synchronization_period == 7
+    assert (found.kataedr.endpoints[0].address, found.kataedr.endpoints[0].port) == server.address
+
+
+def test_damaged_tuning_does_not_hinder_a_new_enrolment(
+    directory: StateDirectory, server: Any
+) -> None:
+    server.secrets.add("a")
+    directory.write_secret(SETTINGS, b"nonsense = ")
+    assert enroll(directory, Token(server.url, server.pin, "a"), force=True).agent_id == "agent-7"
+
+
+def test_running_agent_is_not_enrolled_anew(directory: StateDirectory, server: Any) -> None:
+    server.secrets.add("a")
+    with directory.lock(), pytest.raises(StateError, match="in use"):
+        enroll(directory, Token(server.url, server.pin, "a"), force=True)
+    assert "a" in server.secrets
 
 
 def test_used_token_is_refused_and_leaves_nothing(directory: StateDirectory, server: Any) -> None:
     with pytest.raises(EnrolmentError, match="unknown, used or outdated"):
         enroll(directory, Token(server.url, server.pin, "used"))
-    assert list(directory.path.iterdir()) == []
+    assert {path.name for path in directory.path.iterdir()} <= {"lock"}
 
 
 def test_second_enrolment_needs_force(directory: StateDirectory, server: Any) -> None:
     server.secrets |= {"a", "b"}
     enroll(directory, Token(server.url, server.pin, "a"))
-    before = directory.read(KEY)
+    before = directory.read("client.key")
     with pytest.raises(EnrolmentError, match="--force"):
         enroll(directory, Token(server.url, server.pin, "b"))
     assert "b" in server.secrets
     enroll(directory, Token(server.url, server.pin, "b"), force=True)
-    assert directory.read(KEY) != before
+    assert directory.read("client.key") != before
 
 
 def test_another_server_never_learns_the_secret(directory: StateDirectory, server: Any) -> None:

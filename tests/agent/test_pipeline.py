@@ -10,13 +10,17 @@ import pytest
 import zstandard
 
 from deodar.agent import pipeline as module
+from deodar.agent.age import AgeClock
+from deodar.agent.exclusions import compile_exclusions
 from deodar.agent.loss import LossBook
 from deodar.agent.packets import Header, Packet, Place
-from deodar.agent.pipeline import Pipeline
-from deodar.agent.sensors.base import Exit, Fork, Lost, ProcessKey, Record, SensorCounters
+from deodar.agent.pipeline import Pipeline, PipelinePolicy
+from deodar.agent.sensors.base import Exec, Exit, Fork, Lost, ProcessKey, Record, SensorCounters
 from deodar.agent.sensors.replay import ReplayBlock
 from deodar.agent.settings import AgentSettings, SensorSettings, SpoolSettings, TransferSettings
 from deodar.agent.spool import Spool
+from deodar.agent.throttle import ThrottleLimits
+from deodar.tasks.settings import BehaviorDetectionSettings, TrustedProgram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,13 +46,22 @@ class Scripted:
         self.lossless = lossless
         self.finished = False
         self.reads = 0
+        self.woken = threading.Event()
 
     def read(self, timeout: float) -> Sequence[Any]:
         if self.batches:
             self.reads += 1
             return self.batches.pop(0)
-        time.sleep(min(timeout, 0.01))
-        return []
+        self.woken.wait(timeout)
+        self.woken.clear()
+        return self.batches.pop(0) if self.batches else []
+
+    def give(self, batch: Sequence[Any]) -> None:
+        self.batches.append(batch)
+        self.woken.set()
+
+    def interrupt(self) -> None:
+        self.woken.set()
 
     def counters(self) -> SensorCounters:
         return SensorCounters(0, 0)
@@ -59,21 +72,31 @@ class Rig:
 
     def __init__(self, folder: Path, context: Context, settings: AgentSettings) -> None:
         self.losses = LossBook()
-        self.spool = Spool(folder / "spool", settings.spool, self.losses)
+        age = AgeClock(folder / "age")
+        self.spool = Spool(folder / "spool", settings.spool, self.losses, age)
         self.context = context
         self.settings = settings
+        self.put: list[Packet] = []
 
-    def pipeline(self, source: Any) -> Pipeline:
-        return Pipeline(source, self.context, self.spool, self.losses, self.settings)
+    def pipeline(self, source: Any, **policy: Any) -> Pipeline:
+        put = self.spool.put
+
+        def note(packet: Packet) -> None:
+            put(packet)
+            self.put.append(packet)
+
+        self.spool.put = note  # type: ignore[method-assign]
+        wanted = PipelinePolicy(**policy)
+        return Pipeline(source, self.context, self.spool, self.losses, self.settings, wanted)
 
     def packets(self) -> list[list[dict[str, Any]]]:
-        packets, after = [], 0
-        while (taken := self.spool.take(after, 0)) is not None:
-            after = taken.number
-            text = zstandard.ZstdDecompressor().stream_reader(taken.body).readall()
+        packets = []
+        for packet in self.put:
+            text = zstandard.ZstdDecompressor().stream_reader(packet.body).readall()
             events = [json.loads(line) for line in text.splitlines()]
-            assert len(events) == taken.header.events
+            assert len(events) == packet.header.events
             packets.append(events)
+        assert self.spool.state().events == sum(map(len, packets))
         return packets
 
     def events(self) -> list[dict[str, Any]]:
@@ -108,11 +131,11 @@ def test_records_become_events_in_the_spool_in_order(rig: Callable[..., Rig]) ->
 def test_event_waits_no_longer_than_the_delay(
     rig: Callable[..., Rig], until: Callable[..., Any]
 ) -> None:
-    way = rig(transfer=TransferSettings(maximum_delay=0.1))
-    pipeline = way.pipeline(Scripted([exits(1)]))
+    way = rig()
+    pipeline = way.pipeline(Scripted([exits(1)]), store_delay=0.1)
     started = time.monotonic()
     pipeline.start()
-    until(lambda: way.spool.state().packets)
+    until(lambda: way.put)
     assert 0.1 <= time.monotonic() - started < 2
     pipeline.stop(10)
 
@@ -120,20 +143,22 @@ def test_event_waits_no_longer_than_the_delay(
 @pytest.mark.parametrize(
     ("transfer", "least"),
     [
-        (TransferSettings(maximum_delay=60, maximum_events=10), 10),
-        (TransferSettings(maximum_delay=60, maximum_bytes=4096), 5),
+        (TransferSettings(enough_events=10), 10),
+        (TransferSettings(maximum_events=10), 10),
+        (TransferSettings(maximum_bytes=4096), 5),
     ],
 )
 def test_packet_is_bounded_by_events_and_by_bytes(
     transfer: TransferSettings, least: int, rig: Callable[..., Rig]
 ) -> None:
     way = rig(transfer=transfer)
-    pipeline = way.pipeline(Scripted([exits(100)]))
+    pipeline = way.pipeline(Scripted([exits(100)]), store_delay=60)
     pipeline.start()
     pipeline.stop(10)
     packets = way.packets()
+    most = min(transfer.maximum_events, transfer.enough_events)
     assert sum(map(len, packets)) == 100
-    assert all(least <= len(packet) <= transfer.maximum_events for packet in packets[:-1])
+    assert all(least <= len(packet) <= most for packet in packets[:-1])
     sizes = [len("\n".join(json.dumps(e, separators=(",", ":")) for e in p)) for p in packets]
     assert all(size <= transfer.maximum_bytes for size in sizes)
 
@@ -231,19 +256,13 @@ def test_source_that_can_wait_is_not_read_while_the_spool_is_half_full(
 
     way = rig(spool=SpoolSettings(maximum_bytes=1 << 20, segment_bytes=64 * 1024))
     source = Scripted([[block(number)] for number in range(30)], lossless=True)
+    for _ in range(6):
+        way.spool.put(Packet(Header(events=1, first=1, last=1, medium=1), os.urandom(90_000)))
     pipeline = way.pipeline(source)
-    half = [Packet(Header(events=1, first=1, last=1), os.urandom(90_000)) for _ in range(6)]
-    for packet in half:
-        way.spool.put(packet)
     pipeline.start()
     time.sleep(0.2)
     assert source.reads == 0
-    taken, after = [], 0
-    while (one := way.spool.take(after, 0)) is not None:
-        taken.append(one)
-        after = one.number
-    for one in taken:
-        way.spool.acknowledge(one)
+    way.spool.acknowledge_to(6)
     until(lambda: not source.batches)
     pipeline.stop(10)
     assert sum(map(len, way.packets())) == 60
@@ -298,3 +317,204 @@ def test_failure_of_the_sensor_is_told(rig: Callable[..., Rig], until: Callable[
     assert "Input/output error" in until(lambda: pipeline.failure)
     pipeline.stop(10)
     assert len(way.events()) == 3
+
+
+CHILD = ProcessKey(4_000_007, 50_000_000)
+
+
+def gated(reason: str = "EnableTelemetry is No") -> dict[str, Any]:
+    return {"send": False, "gate_reason": reason}
+
+
+@pytest.mark.setting("KATAEDR.EnableTelemetry")
+def test_closed_gate_counts_and_one_event_tells_when_it_opens(
+    rig: Callable[..., Rig], until: Callable[..., Any], saw: Callable[[str, str], None]
+) -> None:
+    way = rig()
+    source = Scripted([exits(40)])
+    pipeline = way.pipeline(source, **gated())
+    pipeline.start()
+    until(lambda: pipeline.counters.gated == 40)
+    time.sleep(1.2)  # longer than the housekeeping's pace
+    assert way.put == []
+    first = time.time_ns() // 1000
+    pipeline.apply(PipelinePolicy())
+    until(lambda: way.put)
+    source.give(exits(3, 100))
+    pipeline.stop(10)
+    events = way.events()
+    assert [event["EventType"] for event in events] == ["telemetry_loss"] + [
+        "process_terminate"
+    ] * 3
+    told = events[0]
+    assert (told["LostCount"], told["LostStage"]) == (40, "gate")
+    assert told["LostReason"] == "EnableTelemetry is No"
+    assert told["LostFirstTime"] <= told["LostLastTime"] < first
+    assert way.losses.totals() == {"gate": 40}
+    saw(
+        "KATAEDR.EnableTelemetry",
+        "with No 40 events went nowhere; with Yes again one telemetry_loss told of "
+        f"{told['LostCount']}, and the next {len(events) - 1} events were stored",
+    )
+
+
+def test_processes_are_known_that_started_while_the_gate_was_closed(
+    rig: Callable[..., Rig], until: Callable[..., Any]
+) -> None:
+    way = rig()
+    start = Exec(time.time_ns(), CHILD, PARENT, [b"/bin/x", b"1"], exe=b"/bin/x")
+    source = Scripted([[start]])
+    pipeline = way.pipeline(source, **gated())
+    pipeline.start()
+    until(lambda: pipeline.counters.gated)
+    pipeline.apply(PipelinePolicy())
+    source.give([Exit(time.time_ns(), CHILD)])
+    pipeline.stop(10)
+    assert way.events()[1]["FileFullName"] == "/bin/x"
+
+
+def test_replay_waits_while_the_gate_is_closed(
+    rig: Callable[..., Rig], until: Callable[..., Any]
+) -> None:
+    way = rig()
+    source = Scripted([[block(1)]], lossless=True)
+    pipeline = way.pipeline(source, **gated())
+    pipeline.start()
+    time.sleep(0.2)
+    assert source.batches
+    pipeline.apply(PipelinePolicy())
+    until(lambda: way.put)
+    pipeline.stop(10)
+    assert way.losses.totals() == {}
+
+
+def test_what_the_agent_tells_of_itself_passes_the_gate_and_does_not_wait(
+    rig: Callable[..., Rig], until: Callable[..., Any]
+) -> None:
+    way = rig()
+    pipeline = way.pipeline(Scripted(), **gated(), store_delay=60)
+    pipeline.start()
+    pipeline.tell("agent_task_state", {"TaskName": "KATAEDR", "TaskState": "Stopped"})
+    until(lambda: way.put)
+    (event,) = way.events()
+    assert (event["EventType"], event["TaskState"]) == ("agent_task_state", "Stopped")
+    assert event["HostName"] == "host-1"
+    assert event["Id"]
+    assert abs(event["Timestamp"] / 1e6 - time.time()) < 10
+    assert way.put[0].header.urgent
+    pipeline.stop(10)
+
+
+def test_header_says_how_many_of_which_importance(rig: Callable[..., Rig]) -> None:
+    way = rig()
+    start = Exec(time.time_ns(), CHILD, PARENT, [b"x"], exe=b"/bin/x")
+    pipeline = way.pipeline(Scripted([[start, *exits(5)]]), store_delay=60)
+    pipeline.start()
+    pipeline.stop(10)
+    header = way.put[0].header
+    assert (header.low, header.medium, header.high, header.urgent) == (5, 1, 0, False)
+
+
+def test_throttling_holds_back_low_importance_and_tells_it(rig: Callable[..., Rig]) -> None:
+    way = rig()
+    told: list[str] = []
+    starts = [
+        Exec(time.time_ns(), ProcessKey(4_100_000 + n, 10), PARENT, [b"x"], exe=b"/bin/x")
+        for n in range(60)
+    ]
+    policy = PipelinePolicy(throttle=ThrottleLimits(use=True, per_hour=50, percent=5))
+    pipeline = Pipeline(
+        Scripted([[*starts, *exits(40)]]), way.context, way.spool, way.losses, way.settings, policy,
+        notify=lambda name, _details: told.append(name),
+    )  # fmt: skip
+    pipeline.start()
+    pipeline.stop(10)
+    kept = pipeline.counters.events - 1  # the event that tells of it
+    held = pipeline.counters.throttled
+    assert held > 30
+    assert kept + held == 100
+    assert kept >= 60
+    assert way.losses.totals() == {"throttle": held}
+    assert told == ["ThrottlingStarted"]
+    assert pipeline.throttled_since is not None
+
+
+def test_losses_that_go_on_are_told_at_once_and_then_once_a_minute(
+    rig: Callable[..., Rig], until: Callable[..., Any]
+) -> None:
+    way = rig()
+    source = Scripted([[Lost(time.time_ns(), 1, "bpf", "full", "exec")]])
+    pipeline = way.pipeline(source)
+    pipeline.start()
+    until(lambda: way.put, 8)
+    for _ in range(3):
+        source.give([Lost(time.time_ns(), 2, "bpf", "full", "exec")])
+        time.sleep(0.5)
+    assert len(way.put) == 1
+    pipeline.stop(10)
+    told = way.events()
+    assert [event["LostCount"] for event in told] == [1, 6]
+    assert told[0]["LostReason"] == "full (exec)"
+    ids = [report for packet in way.put for report in packet.header.reports]
+    assert ids == [event["Id"] for event in told]
+
+
+def trusting(*programs: TrustedProgram, use: bool = True, use_mdr: bool = False) -> dict[str, Any]:
+    behavior = BehaviorDetectionSettings(use_trusted_programs=use, trusted_programs=programs)
+    return {"exclusions": compile_exclusions(behavior, use_mdr=use_mdr)}
+
+
+def life(pid: int, parent: ProcessKey, exe: bytes) -> tuple[ProcessKey, list[Record]]:
+    """Fork, exec and exit of a process."""
+    key, now = ProcessKey(pid, pid * 10_000_000), time.time_ns()
+    start = Exec(now, key, parent, [exe], exe=exe)
+    return key, [Fork(now, key, parent, comm=b"x"), start, Exit(now, key)]
+
+
+TRUSTED = TrustedProgram(program_path="/opt/*/backup")
+
+
+def test_records_of_trusted_programs_are_left_out_and_counted(rig: Callable[..., Rig]) -> None:
+    way = rig()
+    shell, shell_life = life(4_000_100, PARENT, b"/bin/sh")
+    _, backup_life = life(4_000_101, shell, b"/opt/acme/backup")
+    pipeline = way.pipeline(
+        Scripted([[*shell_life[:2], *backup_life, shell_life[2]]]), **trusting(TRUSTED)
+    )
+    pipeline.start()
+    pipeline.stop(10)
+    told = [(event["EventType"], event["FileFullName"]) for event in way.events()]
+    assert told == [
+        ("process_fork", "x"),
+        ("process", "/bin/sh"),
+        ("process_fork", "/bin/sh"),  # the copy of the shell, before it ran the trusted program
+        ("process_terminate", "/bin/sh"),
+    ]
+    assert pipeline.counters.excluded == 2
+    assert way.losses.totals() == {}
+
+
+def test_exclusions_can_change_meanwhile(
+    rig: Callable[..., Rig], until: Callable[..., Any]
+) -> None:
+    way = rig()
+    _, (_, start, end) = life(4_000_102, PARENT, b"/opt/acme/backup")
+    source = Scripted([[start]])
+    pipeline = way.pipeline(source, **trusting(TRUSTED))
+    pipeline.start()
+    until(lambda: pipeline.counters.excluded)
+    pipeline.apply(PipelinePolicy(**trusting(TRUSTED, use_mdr=True)))
+    source.give([end])
+    pipeline.stop(10)
+    (event,) = way.events()
+    assert event["FileFullName"] == "/opt/acme/backup"
+
+
+def test_stop_ends_a_long_wait_at_once(rig: Callable[..., Rig]) -> None:
+    pipeline = rig().pipeline(Scripted())
+    pipeline.start()
+    time.sleep(0.1)
+    before = time.monotonic()
+    pipeline.stop(10)
+    assert time.monotonic() - before < 2
+    assert pipeline.finished.is_set()

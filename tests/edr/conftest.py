@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import functools
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +19,7 @@ from deodar.edr.external_systems import Register
 from deodar.edr.local import LocalServer
 from deodar.edr.settings import EdrSettings
 from deodar.events.builders import EventBuilder
+from deodar.kit.children import Child
 from deodar.tls import certificates, contexts
 
 if TYPE_CHECKING:
@@ -189,3 +192,44 @@ async def server(installation: installations.Installation, engine: Engine) -> As
 @pytest.fixture
 def events() -> EventBuilder:
     return EventBuilder(7)
+
+
+def deodar(*words: object) -> str:
+    command = [sys.executable, "-m", "deodar", "edr", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    return done.stdout.decode()
+
+
+class Process:
+    """A server in a process of its own."""
+
+    def __init__(self, installation: installations.Installation, logs: Path) -> None:
+        self.installation = installation
+        self._logs = logs
+        words = ["edr", "run", "--dir", str(installation.directory.path)]
+        self.child = Child("edr", [sys.executable, "-m", "deodar", *words], logs)
+
+    @property
+    def log(self) -> str:
+        """Return what the server has logged so far."""
+        return (self._logs / "edr.log").read_text()
+
+    def start(self) -> str:
+        return str(self.child.start().ready(60)["url"])
+
+
+@pytest.fixture
+def process(installation: installations.Installation, tmp_path: Path) -> Iterator[Process]:
+    made = Process(installation, tmp_path)
+    yield made
+    if made.child.alive:
+        made.child.kill()
+
+
+def enrolled(installation: installations.Installation, token: str, url: str) -> Pair:
+    """Enrol an agent at a running server; returns its certificate and key."""
+    request, key = certificates.make_request("x")
+    asked = {"token": read_token(token)["secret"], "request": request.decode()}
+    context = contexts.pinned_client([installation.pin])
+    answer = httpx.post(f"{url}/agent/v1/enroll", json=asked, verify=context, timeout=20)
+    return certificates.Pair(answer.json()["certificate"].encode(), key)

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
 
 from deodar.edr.database import Database, now_us, record, sqlite_url
+from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import ControlDataError
+from deodar.edr.external_systems import Register
+from deodar.edr.policies import Policies
+from deodar.edr.settings import ExternalSystems
 from deodar.edr.tables import audit
+
+OLD = Path(__file__).parent / "migrations" / "release_0001.sql"
 
 
 def count(database: Database) -> int:
@@ -90,6 +98,64 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path):
     opened.close()
     with pytest.raises(ControlDataError, match="another release"):
         Database(url)
+
+
+def made_by_release_0001(path: Path) -> None:
+    """Make the database that the first release had made of two enrolments and a system."""
+    old = sqlite3.connect(path)
+    old.executescript(OLD.read_text())
+    old.close()
+
+
+def test_a_database_of_the_first_release_is_brought_up_to_date_and_keeps_all(tmp_path):
+    made_by_release_0001(tmp_path / "edr.db")
+    opened = Database(sqlite_url(tmp_path / "edr.db"))
+    try:
+        first, second = Endpoints(opened).list()
+        assert (first.name, first.state, first.address) == ("web-1", "enrolled", "192.0.2.8")
+        assert (second.name, second.state) == ("web-2", "revoked")
+        assert (first.synchronized_us, first.policy_version, first.stopped_tasks) == (0, 0, "")
+        assert Endpoints(opened).report(first.agent_id) == ""
+        (system,) = Register(opened, ExternalSystems()).list()
+        assert (system.id, system.state, system.name) == ("siem-1", "accepted", "The SIEM")
+        assert count(opened) == 7
+        policies = Policies(opened)
+        assert (policies.current(), policies.history()) == (None, [])
+        assert policies.set({"KATAEDR": {"RequestTimeout": 5}}).version == 1
+    finally:
+        opened.close()
+
+
+def test_many_can_bring_an_old_database_up_to_date_at_once(tmp_path):
+    made_by_release_0001(tmp_path / "edr.db")
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            Database(sqlite_url(tmp_path / "edr.db")).close()
+        except ControlDataError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+
+
+def test_a_migration_that_fails_leaves_the_old_database_as_it_was(tmp_path):
+    made_by_release_0001(tmp_path / "edr.db")
+    with sqlite3.connect(tmp_path / "edr.db") as old:  # so that the migration's last step fails
+        old.execute("ALTER TABLE endpoints ADD COLUMN report TEXT")
+    with pytest.raises(ControlDataError, match="report"):
+        Database(sqlite_url(tmp_path / "edr.db"))
+    with sqlite3.connect(tmp_path / "edr.db") as after:
+        names = {row[0] for row in after.execute("SELECT name FROM sqlite_master")}
+        columns = {row[1] for row in after.execute("PRAGMA table_info(endpoints)")}
+        assert after.execute("SELECT * FROM deodar_edr_version").fetchall() == [("0001",)]
+    assert "policies" not in names
+    assert "synchronized_us" not in columns
 
 
 @pytest.mark.parametrize("url", ["nonsense", "sqlite+pysqlite:////no/such/folder/edr.db"])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.edr import ingest
+from deodar.edr.errors import PartlyTaken
 from deodar.edr.ingest import Ingest, Origin, TooManyEvents
 from deodar.edr.log import eventlog
 from deodar.edr.settings import Ingest as Bounds
@@ -196,6 +197,20 @@ async def test_what_the_store_cannot_keep_is_buried(way_in, engine):
         assert after.events == 1
     finally:
         engine.command("ALTER TABLE edr_events ADD COLUMN RemotePort Nullable(Int64)")
+
+
+async def test_of_a_packet_that_is_partly_there_nothing_is_taken_or_buried(way_in):
+    taking, log, letters = way_in
+    event = b'{"EventType":"process"}'
+    await taking.take(Origin("a/1", 5, first=1), event)
+    longer = Origin("a/1", 9, first=4)
+    with pytest.raises(PartlyTaken):
+        await taking.take(longer, event + b"\nbroken")
+    with pytest.raises(PartlyTaken):
+        await taking.bury(longer, "cannot be unpacked", b"x")
+    assert (log.watermark.value, letters.count) == (1, 0)
+    rest = await taking.take(Origin("a/1", 9, first=6), event)
+    assert (rest.packet, rest.events) == (9, 1)
 
 
 async def test_packets_of_one_source_are_taken_in_the_order_of_the_calls(way_in):

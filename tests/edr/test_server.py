@@ -13,11 +13,10 @@ import pytest
 from deodar.edr import installation as installations
 from deodar.edr import server as servers
 from deodar.events.builders import EventBuilder
-from deodar.kit.children import Child
 from deodar.kit.errors import StateError
 from deodar.tls import contexts
 
-from .conftest import running
+from .conftest import deodar, enrolled, running
 
 
 async def test_an_occupied_folder_is_refused(server, engine):
@@ -59,32 +58,6 @@ async def test_metrics_can_have_a_port_of_their_own(installation, engine):
     async with running(changed, engine), httpx.AsyncClient() as client:
         text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
     assert "deodar_edr_last_seq" in text
-
-
-def deodar(*words: object) -> str:
-    command = [sys.executable, "-m", "deodar", "edr", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
-    return done.stdout.decode()
-
-
-class Process:
-    """A server in a process of its own."""
-
-    def __init__(self, installation: installations.Installation, logs) -> None:
-        self.installation = installation
-        words = ["edr", "run", "--dir", str(installation.directory.path)]
-        self.child = Child("edr", [sys.executable, "-m", "deodar", *words], logs)
-
-    def start(self) -> str:
-        return str(self.child.start().ready(60)["url"])
-
-
-@pytest.fixture
-def process(installation, tmp_path):
-    made = Process(installation, tmp_path)
-    yield made
-    if made.child.alive:
-        made.child.kill()
 
 
 def test_the_process_says_when_it_is_ready_and_stops_cleanly(process):
@@ -139,18 +112,6 @@ def killed_while_sending(process, client, number, packets, pause, context) -> ht
     sending.join(30)
     client.close()
     return httpx.Client(base_url=process.start(), verify=context, timeout=20)
-
-
-def enrolled(installation, token: str, url: str):
-    from deodar.tls import certificates
-
-    from .conftest import read_token
-
-    request, key = certificates.make_request("x")
-    asked = {"token": read_token(token)["secret"], "request": request.decode()}
-    context = contexts.pinned_client([installation.pin])
-    answer = httpx.post(f"{url}/agent/v1/enroll", json=asked, verify=context, timeout=20)
-    return certificates.Pair(answer.json()["certificate"].encode(), key)
 
 
 def stored_ids(process, tmp_path) -> list[str]:

@@ -51,7 +51,7 @@ FILTER_FIELDS = {
 
 def test_the_event_types_are_those_of_kata_and_ours() -> None:
     ours = {kind.name for kind in VOCABULARY.types.values() if kind.extension}
-    assert ours == {"process_fork", "telemetry_loss"}
+    assert ours == {"process_fork", "telemetry_loss", "agent_task_state"}
     assert set(VOCABULARY.types) - ours == KATA_TYPES
 
 
@@ -140,6 +140,7 @@ B = { meaning = "b", kind = "integer" }
 [types.one]
 title = "One"
 meaning = "one"
+importance = "high"
 linux = true
 groups = []
 """
@@ -149,6 +150,7 @@ def test_a_vocabulary_is_read_from_text() -> None:
     small = load(SMALL)
     assert small.types["one"].fields == ("A", "B")
     assert small.required == ("A",)
+    assert small.types["one"].importance == "high"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,8 @@ def test_names_that_clash_or_are_missing_are_refused(old: str, new: str, reason:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [('"integer"', '"float"'), ('title = "One"', 'name = "One"')]
+    ("old", "new"),
+    [('"integer"', '"float"'), ('title = "One"', 'name = "One"'), ('"high"', '"highest"')],
 )
 def test_a_wrong_shape_is_refused(old: str, new: str) -> None:
     with pytest.raises(msgspec.ValidationError):

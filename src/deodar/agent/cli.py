@@ -1,45 +1,53 @@
-"""The commands ``deodar agent enroll|run|status``; each imports only what it needs."""
+"""The commands ``deodar agent …``; each imports only what it needs.
+
+Exit codes of commands about tasks, settings, certificates, events and the status are those of KESL;
+see `deodar.tasks.codes`.
+"""
 
 # ruff: noqa: PLC0415 - starting must stay quick, and the running agent small
 
 from __future__ import annotations
 
 import os
-import time
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it at run time
 from typing import Annotated
 
 import typer
 
+from deodar.agent import cli_certificate, cli_settings, cli_task
+from deodar.agent.cli_events import events
+from deodar.agent.cli_options import DEFAULT, Directory, opened
+from deodar.agent.cli_status import policy, status
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="The agent: watches this host.")
-
-MADE_BY = "deodar agent enroll"
-Directory = Annotated[
-    Path,
-    typer.Option("--dir", envvar="DEODAR_DIR", help="The folder of the agent's state."),
-]
+app.add_typer(cli_task.app, name="task")
+app.add_typer(cli_settings.app, name="settings")
+app.add_typer(cli_certificate.app, name="certificate")
+app.command()(events)
+app.command()(status)
+app.command()(policy)
 
 
 @app.command()
 def enroll(
     token: Annotated[str, typer.Argument(help="The token that « deodar edr enroll » printed.")],
-    directory: Directory,
+    directory: Directory = DEFAULT,
     force: Annotated[bool, typer.Option(help="Replace an agent that is there already.")] = False,
 ) -> None:
     """Make this host known to an EDR server."""
     from deodar.agent.enroll import enroll as do_enroll
     from deodar.agent.enroll import read_token
 
-    settings = do_enroll(StateDirectory.create(directory), read_token(token), force=force)
-    typer.echo(f"enrolled at {settings.server.url} as {settings.agent_id}")
+    found = read_token(token)
+    settings = do_enroll(StateDirectory.create(directory), found, force=force)
+    typer.echo(f"enrolled at {found.url} as {settings.agent_id}")
 
 
 @app.command()
 def run(
-    directory: Directory,
+    directory: Directory = DEFAULT,
     sensor: Annotated[
         str, typer.Option(help="auto, or the one sensor to use: bpf, audit, proc, replay.")
     ] = "auto",
@@ -59,7 +67,7 @@ def run(
         raise SettingsError("--sensor replay and --replay FILE go together")
     from deodar.agent.start import words
 
-    StateDirectory.open(directory, made_by=MADE_BY)
+    opened(directory)
     command = words(
         directory,
         sensor=sensor,
@@ -69,25 +77,3 @@ def run(
         debug=debug,
     )
     os.execv(command[0], command)  # noqa: S606 - the same program again, only smaller
-
-
-@app.command()
-def status(
-    directory: Directory,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Show how the agent fares; exit code 0 when it runs, 1 when it does not."""
-    from deodar.agent import status as report
-    from deodar.agent.enrolled import CERTIFICATE
-    from deodar.tls.certificates import validity
-
-    folder = StateDirectory.open(directory, made_by=MADE_BY)
-    found = report.read(folder)
-    if found is None:
-        typer.echo(f"the agent of {directory} has not run yet", err=True)
-        raise typer.Exit(1)
-    valid = validity(folder.read(CERTIFICATE))
-    dates = report.CertificateDates(valid.begin.isoformat(), valid.end.isoformat())
-    shown = report.as_json(found, dates) if json else report.render(found, dates, time.time())
-    typer.echo(shown)
-    raise typer.Exit(0 if found.is_running() else 1)

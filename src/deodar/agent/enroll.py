@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from deodar import __version__
+from deodar.agent.certificate_checks import facts_of_pem
+from deodar.agent.certificate_facts import fingerprint
+from deodar.agent.certificates import CLIENT, SERVER, Certificates
 from deodar.agent.enrich import host
-from deodar.agent.enrolled import AUTHORITY, CERTIFICATE, KEY, SETTINGS, fingerprint
-from deodar.agent.errors import EnrolmentError, TokenError
-from deodar.agent.settings import AgentSettings, ServerSettings
+from deodar.agent.enrolled import SETTINGS
+from deodar.agent.errors import CertificateRefused, EnrolmentError, TokenError
+from deodar.agent.settings import AgentSettings
+from deodar.agent.tasks.store import SettingsStore
 from deodar.kit import settings as toml
+from deodar.kit.errors import SettingsError
 from deodar.tls.certificates import make_request
 from deodar.tls.contexts import pinned_client
+from deodar.tls.errors import CertificateError
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
 PREFIX = "deodar-enroll:v1:"
 ENROLL = "/agent/v1/enroll"
 TIMEOUT = 10.0
+HTTPS = 443
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -71,27 +80,66 @@ def enroll(
 ) -> AgentSettings:
     """Make this host's agent known to the server and store what it needs; returns its settings.
 
+    An agent that is enrolled anew keeps its tuning and its tasks' settings, but for the server.
     Raises EnrolmentError when the server says no, cannot be reached or is another one, and when
     the folder holds an agent already (unless `force`); StateError when the folder cannot be
-    written.
+    written or an agent runs in it.
     """
     if directory.has(SETTINGS) and not force:
         raise EnrolmentError(
             f"{directory.path} holds an agent already; to enrol it anew, add --force"
         )
-    request, key = make_request("deodar-agent")
-    enrolled = _ask(token, request, transport)
-    _check_authority(token, enrolled)
-    known = AgentSettings(
-        agent_id=enrolled.agent_id,
-        server=ServerSettings(url=token.url.rstrip("/"), pins=[token.pin]),
-    )
-    directory.write_secret(KEY, key)
-    directory.write_secret(CERTIFICATE, enrolled.certificate.encode())
-    directory.write_secret(AUTHORITY, enrolled.authority.encode())
-    text = toml.dump(known, comment="Settings of the agent; what the tables may hold: see the docs")
-    directory.write_secret(SETTINGS, text.encode())  # last: it makes the agent an enrolled one
+    address, port = _place(token.url)
+    with directory.lock():
+        request, key = make_request("deodar-agent")
+        enrolled = _ask(token, request, transport)
+        _check_authority(token, enrolled)
+        _keep_certificates(directory, token, enrolled, key)
+        server = {"Endpoints": [{"Address": address, "Port": port}]}
+        settings = SettingsStore(directory)
+        settings.apply_policy(None)  # of the server before
+        settings.change("KATAEDR", server | {"UseClientPinnedCertificate": True})
+        known = _tuning(directory, enrolled.agent_id)
+        text = toml.dump(known, comment="The agent's name and its tuning; see the docs")
+        directory.write_secret(SETTINGS, text.encode())  # last: it makes the agent an enrolled one
     return known
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Return address and port of a server's URL; raises EnrolmentError."""
+    try:
+        parts = urlsplit(url)
+        address, port = parts.hostname, parts.port
+    except ValueError:
+        address, port, parts = None, None, urlsplit("")
+    if parts.scheme != "https" or not address:
+        raise EnrolmentError(f"cannot enrol at {url}: it is no address such as https://host:9443")
+    return address, port or HTTPS
+
+
+def _keep_certificates(
+    directory: StateDirectory, token: Token, enrolled: _Enrolled, key: bytes
+) -> None:
+    certificates = Certificates(directory)
+    pair = key.decode() + enrolled.certificate
+    try:
+        facts = facts_of_pem(CLIENT, enrolled.certificate.encode())
+        certificates.set(CLIENT, pair, facts)
+        facts = facts_of_pem(SERVER, enrolled.authority.encode())
+        certificates.set(SERVER, enrolled.authority, facts)
+    except (CertificateError, CertificateRefused) as error:
+        raise EnrolmentError(
+            f"{token.url} gave an answer that is no enrolment: {error}; is it a Deodar EDR server?"
+        ) from error
+
+
+def _tuning(directory: StateDirectory, agent_id: str) -> AgentSettings:
+    """Return the present tuning under the new name; damaged tuning is begun anew."""
+    if directory.has(SETTINGS):
+        with contextlib.suppress(SettingsError):
+            present = toml.load(directory.path / SETTINGS, AgentSettings)
+            return msgspec.structs.replace(present, agent_id=agent_id)
+    return AgentSettings(agent_id=agent_id)
 
 
 def _ask(token: Token, request: bytes, transport: httpx.BaseTransport | None) -> _Enrolled:
@@ -134,7 +182,7 @@ def _enrolled(token: Token, response: httpx.Response) -> _Enrolled:
 
 def _check_authority(token: Token, enrolled: _Enrolled) -> None:
     try:
-        is_pinned = fingerprint(enrolled.authority.encode()) == token.pin.replace(":", "").lower()
+        is_pinned = fingerprint(enrolled.authority) == token.pin.replace(":", "").lower()
     except ValueError:
         is_pinned = False
     if not is_pinned:

@@ -4,10 +4,14 @@ The tree::
 
     DeodarError
     ├── AgentError
-    │   ├── NotEnrolledError   the folder holds no agent that a server knows
-    │   ├── TokenError         an enrolment token is cut, changed or of another version
-    │   └── EnrolmentError     the server did not take the token, or is not the one it names
-    └── SensorError            see deodar.agent.sensors.errors
+    │   ├── NotEnrolledError      the folder holds no agent that a server knows
+    │   ├── TokenError            an enrolment token is cut, changed or of another version
+    │   ├── EnrolmentError        the server did not take the token, or is not the one it names
+    │   └── CertificateRefused    65: a certificate cannot be used
+    │       └── NoCertificate     65: one that is needed is missing
+    └── SensorError               see deodar.agent.sensors.errors
+
+The packages control, journal and tasks have trees of their own.
 """
 
 from __future__ import annotations
@@ -29,3 +33,13 @@ class TokenError(AgentError):
 
 class EnrolmentError(AgentError):
     """The server could not be reached, is not the one of the token, or said no."""
+
+
+class CertificateRefused(AgentError):  # noqa: N818
+    """A certificate, or its key, cannot be used; the text says why."""
+
+    exit_code = 65
+
+
+class NoCertificate(CertificateRefused):
+    """A certificate that is needed is missing."""

@@ -36,8 +36,25 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Time of the first event, µs since the epoch."""
     last: int
     total: int = 0
-    """Events in this spool since it was made, this packet's included."""
+    """Events ever put into this spool, up to the end of this packet."""
     place: Place | None = None
+    low: int = 0
+    """Events of low importance."""
+    medium: int = 0
+    high: int = 0
+    at: float = 0.0
+    """When it was stored: seconds on the agent's age clock."""
+    urgent: bool = False
+    """Whether it shall be sent without delay."""
+    thinned: int = 0
+    """Events that were here or just before, and that were given up and counted."""
+    reports: tuple[str, ...] = ()
+    """Ids of the losses that events in this packet tell of."""
+
+    @property
+    def unknown(self) -> int:
+        """Events whose importance nobody has looked at yet."""
+        return max(0, self.events - self.low - self.medium - self.high)
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -53,9 +70,30 @@ class Packer:
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL)
 
-    def pack(self, lines: Sequence[bytes], first: int, last: int) -> Packet:
-        """Return a packet of events, each one line of JSON; times are µs since the epoch."""
-        header = Header(events=len(lines), first=first, last=last)
+    def pack(
+        self,
+        lines: Sequence[bytes],
+        first: int,
+        last: int,
+        counts: tuple[int, int, int] | None = None,
+        reports: Sequence[str] = (),
+    ) -> Packet:
+        """Return a packet of events, each one line of JSON; times are µs since the epoch.
+
+        `counts` are events of low, medium and high importance; without, the lines are looked at.
+        `reports` are the ids of losses that some of the lines tell of.
+        """
+        low, medium, high = _count(lines) if counts is None else counts
+        header = Header(
+            events=len(lines),
+            first=first,
+            last=last,
+            low=low,
+            medium=medium,
+            high=high,
+            urgent=high > 0,
+            reports=tuple(reports),
+        )
         return Packet(header, self._compressor.compress(b"\n".join(lines) + b"\n"))
 
     def pack_text(self, ndjson: bytes, header: Header) -> Packet:
@@ -78,3 +116,9 @@ def decode_header(data: bytes) -> Header:
         return _decoder.decode(data)
     except msgspec.DecodeError:
         return Header(events=1, first=0, last=0)
+
+
+def _count(lines: Sequence[bytes]) -> tuple[int, int, int]:
+    from deodar.events.importance import count  # noqa: PLC0415 - only who does not count asks
+
+    return count(lines)

@@ -1,51 +1,66 @@
-"""The way through the agent: sensor, queue, enrichment, packets, spool.
+"""The way through the agent: sensor, queue, exclusions, throttle, gate, enrichment, packets, spool.
 
 Two threads. The reader only empties the sensor, so that the kernel's buffer never waits for a
 slow disk; the worker makes events of the records and packs them. The queue between them is
-bounded; what does not fit is counted, and the count is sent as an event itself.
+bounded; what does not fit is counted, and the count is sent as an event itself. Whether a record
+becomes an event at all is decided before the costly part, since its type is known at once. Both
+threads sleep while there is nothing to do: what needs them wakes them.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from deodar.agent.enrich.events import Event, event_of, loss_fields
+from deodar.agent.batch import Batch
+from deodar.agent.enrich.events import TYPES, Event, event_of, follow, loss_fields
+from deodar.agent.enrich.trust import TrustKeeper
+from deodar.agent.intake import Intake
 from deodar.agent.packets import Packer
+from deodar.agent.sensors.base import Lost
 from deodar.agent.sensors.replay import ReplayBlock
 from deodar.agent.threads import WatchedThread
+from deodar.agent.throttle import Throttle, ThrottleLimits
+from deodar.events import importance
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deodar.agent.enrich.context import Context
+    from deodar.agent.exclusions import Exclusions
+    from deodar.agent.intake import Source
     from deodar.agent.loss import LossBook
-    from deodar.agent.sensors.base import Record, SensorCounters
+    from deodar.agent.sensors.base import Record
     from deodar.agent.settings import AgentSettings
     from deodar.agent.spool import Spool
+    from deodar.agent.throttle import Notify
 
-READ_TIMEOUT = 0.2
 HOUSEKEEPING = 1.0
-PAUSE = 0.01
+IDLE_HOUSEKEEPING = 5.0
+"""Seconds between two looks at losses and held packets, when nothing came in between."""
+REPORT_EVERY = 60.0
+"""Seconds between two reports of losses that go on; the first is made at once."""
+GATE = "gate"
 _log = logger("agent.pipeline")
 
 
-class Source(Protocol):
-    """A sensor of the kernel, or a replay."""
+@dataclass(frozen=True, kw_only=True)
+class PipelinePolicy:
+    """What the tasks' settings want of the pipeline."""
 
-    def read(self, timeout: float) -> Sequence[Any]:
-        """Return a batch of records, [] on timeout."""
-        ...
-
-    def counters(self) -> SensorCounters:
-        """Return totals."""
-        ...
+    exclusions: Exclusions | None = None
+    throttle: ThrottleLimits = field(default_factory=ThrottleLimits)
+    send: bool = True
+    """Whether events are taken at all: the gate."""
+    gate_reason: str = ""
+    """Why they are not."""
+    store_delay: float = 1.0
+    """Seconds after which an event is in the spool at the latest."""
 
 
 @dataclass
@@ -57,6 +72,19 @@ class PipelineCounters:
     packets: int = 0
     failed: int = 0
     """Records of which no event could be made."""
+    excluded: int = 0
+    """Records of trusted programs."""
+    gated: int = 0
+    """Records that came while the gate was closed."""
+    throttled: int = 0
+    """Records that were held back."""
+
+
+class Told(NamedTuple):
+    """An event of the agent itself."""
+
+    event_type: str
+    fields: Event
 
 
 class Pipeline:
@@ -69,113 +97,116 @@ class Pipeline:
         spool: Spool,
         losses: LossBook,
         settings: AgentSettings,
+        policy: PipelinePolicy | None = None,
+        *,
+        notify: Notify | None = None,
     ) -> None:
+        """`notify` is called with the type and details of the agent's own events (throttling)."""
         self.counters = PipelineCounters()
         self.finished = threading.Event()
         """Set when the source has come to its end and all of it is in the spool."""
-        self._source = source
         self._context = context
         self._spool = spool
         self._losses = losses
-        self._settings = settings
-        self._lossless = bool(getattr(source, "lossless", False))
-        self._queue: queue.SimpleQueue[Sequence[Any]] = queue.SimpleQueue()
-        self._put = self._got = 0
-        self._stop = threading.Event()
-        self._read_all = threading.Event()
+        self._spool_limit = settings.spool.maximum_bytes // 2
+        limit = settings.sensor.queue_records
+        self._intake = Intake(source, losses, limit, self._is_congested)
+        self._wanted = policy or PipelinePolicy()
+        self._policy = PipelinePolicy()
+        self._trust: TrustKeeper | None = None
+        self._throttle = Throttle(self._wanted.throttle, losses, notify)
         self._packer = Packer()
-        self._lines: list[bytes] = []
-        self._bytes = 0
-        self._times = (0, 0)
-        self._flush_at = float("inf")
-        self._reader = WatchedThread("reader", self._read)
+        self._batch = Batch(settings.transfer)
+        self._next_report = 0.0
         self._worker = WatchedThread("worker", self._work)
 
     @property
     def waiting(self) -> int:
         """Records in the queue."""
-        return self._put - self._got
+        return self._intake.waiting
+
+    @property
+    def throttled_since(self) -> float | None:
+        """Since when events are held back, in s since the epoch; None when none are."""
+        return self._throttle.active_since
 
     @property
     def failure(self) -> str:
         """Why the pipeline has come to a halt; "" while it works."""
-        return self._reader.failure or self._worker.failure
+        return self._intake.failure or self._worker.failure
 
     def start(self) -> None:
         """Begin to read and to work."""
-        self._reader.start()
+        self._intake.start()
         self._worker.start()
+
+    def apply(self, policy: PipelinePolicy) -> None:
+        """Follow another policy from the next record on. For any thread."""
+        self._wanted = policy
+        self._intake.put(())
+
+    def tell(self, event_type: str, fields: Event) -> None:
+        """Put an event of the agent itself into the stream, whatever is held back. Any thread."""
+        self._intake.put((Told(event_type, fields),))
 
     def stop(self, timeout: float) -> None:
         """Stop reading, work off the queue, store the last packet; takes `timeout` s at most."""
         deadline = time.monotonic() + timeout
-        self._stop.set()
-        self._reader.join(timeout)
-        self._read_all.set()
+        self._intake.stop(timeout)
         self._worker.join(max(0.0, deadline - time.monotonic()))
 
-    def _read(self) -> None:
-        while not self._stop.is_set():
-            if self._lossless and self._is_congested():
-                self._stop.wait(PAUSE)
-                continue
-            batch = self._source.read(READ_TIMEOUT)
-            if batch:
-                self._enqueue(batch)
-            elif getattr(self._source, "finished", False):
-                break
-        self._read_all.set()
-
-    def _enqueue(self, batch: Sequence[Any]) -> None:
-        room = len(batch) if self._lossless else max(0, self._limit - self.waiting)
-        dropped, batch = batch[room:], batch[:room]
-        if dropped:
-            first, last = dropped[0].time_ns, dropped[-1].time_ns
-            self._losses.add(len(dropped), "queue", "enrichment could not keep up", first, last)
-        self.counters.records += len(batch)
-        self._put += len(batch)
-        if batch:
-            self._queue.put(batch)
-
-    @property
-    def _limit(self) -> int:
-        return self._settings.sensor.queue_records
-
-    def _is_congested(self) -> bool:
-        """Whether a source that can wait should: blocks are queued, or the spool fills up."""
-        if self.waiting > 1:
-            return True
-        state = self._spool.state()
-        return state.held_packets > 0 or state.bytes > self._settings.spool.maximum_bytes // 2
-
     def _work(self) -> None:
-        housekeeping = time.monotonic() + HOUSEKEEPING
-        while not (self._read_all.is_set() and self._queue.empty()):
-            self._work_on(self._next_batch())
+        next_look = time.monotonic() + HOUSEKEEPING
+        while not self._intake.is_over:
+            if self._wanted is not self._policy:
+                self._follow_policy(self._wanted)
+            wait = min(self._batch.due, next_look) - time.monotonic()
+            batch = self._intake.take(wait)
+            self._work_on(batch)
             now = time.monotonic()
-            if now >= self._flush_at:
+            if now >= self._batch.due:
                 self._flush()
-            if now >= housekeeping:
-                housekeeping = now + HOUSEKEEPING
+            if now >= next_look:
                 self._keep_house()
+                next_look = now + IDLE_HOUSEKEEPING
+            if batch:
+                next_look = min(next_look, now + HOUSEKEEPING)
+        self._next_report = 0.0
         self._keep_house()
         self._flush()
         self.finished.set()
 
-    def _next_batch(self) -> Sequence[Any]:
-        wait = min(max(self._flush_at - time.monotonic(), 0.0), READ_TIMEOUT)
-        try:
-            return self._queue.get(timeout=wait) if wait else self._queue.get_nowait()
-        except queue.Empty:
-            return ()
+    def _follow_policy(self, policy: PipelinePolicy) -> None:
+        if policy.exclusions is not self._policy.exclusions:
+            exclusions = policy.exclusions
+            self._trust = TrustKeeper(self._context, exclusions) if exclusions else None
+        self._throttle.change(policy.throttle)
+        if policy.send and not self._policy.send:
+            self._next_report = 0.0  # what was missed is told before what comes next
+            self._report_losses()
+        self._policy = policy
+
+    def _is_congested(self) -> bool:
+        """Whether a source that can wait should: the gate is closed, or the spool fills up."""
+        state = self._spool.state()
+        is_full = state.held_packets > 0 or state.bytes > self._spool_limit
+        return is_full or not self._wanted.send
 
     def _work_on(self, batch: Sequence[Any]) -> None:
         for record in batch:
+            if isinstance(record, Told):
+                self._tell(record.event_type, record.fields)
+                continue
             if isinstance(record, ReplayBlock):
                 self._pass_on(record)
+            elif isinstance(record, Lost):
+                reason = f"{record.reason} ({record.event})" if record.event else record.reason
+                now = record.time_ns
+                self._losses.add(record.count, record.stage, reason, now, now)
             else:
-                self._enrich(record)
-            self._got += 1
+                self._take(record)
+            self._intake.done(record)
+        self.counters.records = self._intake.records
 
     def _pass_on(self, block: ReplayBlock) -> None:
         self._flush()
@@ -183,46 +214,66 @@ class Pipeline:
         self.counters.events += block.header.events
         self.counters.packets += 1
 
-    def _enrich(self, record: Record) -> None:
+    def _take(self, record: Record) -> None:
         try:
-            event = event_of(self._context, record)
-            line = orjson.dumps(event)
+            self._decide(record)
         except Exception as error:  # noqa: BLE001 - one odd record must not stop the rest
             self.counters.failed += 1
             kind = type(record).__name__
             reason = f"no event could be made of a record ({kind}): {type(error).__name__}"
             self._losses.add(1, "enrich", reason, record.time_ns, record.time_ns)
             _log.warning(reason, error=str(error)[:200])
-            return
-        self._add(line, event["Timestamp"])
 
-    def _add(self, line: bytes, time_us: int) -> None:
-        limits = self._settings.transfer
-        if self._bytes + len(line) >= limits.maximum_bytes:
+    def _decide(self, record: Record) -> None:
+        if self._trust is not None and self._trust.excludes(record):
+            self.counters.excluded += 1
+            return
+        event_type = TYPES[type(record)]
+        level = importance.of(event_type)
+        if not self._policy.send:
+            self._losses.add(1, GATE, self._policy.gate_reason, record.time_ns, record.time_ns)
+            self.counters.gated += 1
+            follow(self._context, record)
+        elif not self._throttle.admits(event_type, level, record.time_ns):
+            self.counters.throttled += 1
+            follow(self._context, record)
+        else:
+            event = event_of(self._context, record)
+            self._add(orjson.dumps(event), event["Timestamp"], level)
+        if self._trust is not None:
+            self._trust.note(record)
+
+    def _tell(self, event_type: str, fields: Event, identity: str = "") -> None:
+        event = {**self._context.common(), "EventType": event_type, **fields}
+        event["Id"] = identity or next(self._context.event_ids)
+        now = event["Timestamp"] = time.time_ns() // 1000
+        self._add(orjson.dumps(event), now, importance.of(event_type), report=identity)
+
+    def _add(
+        self, line: bytes, time_us: int, level: importance.Importance, report: str = ""
+    ) -> None:
+        if not self._batch.has_room(line):
             self._flush()
-        if not self._lines:
-            self._times = (time_us, time_us)
-            self._flush_at = time.monotonic() + limits.maximum_delay
-        self._lines.append(line)
-        self._bytes += len(line) + 1
-        self._times = (min(self._times[0], time_us), max(self._times[1], time_us))
-        if len(self._lines) >= limits.maximum_events:
-            self._flush()
+        self._batch.add(line, time_us, level, self._policy.store_delay, report)
 
     def _flush(self) -> None:
-        self._flush_at = float("inf")
-        if not self._lines:
-            return
-        lines, self._lines, self._bytes = self._lines, [], 0
-        self._spool.put(self._packer.pack(lines, *self._times))
-        self.counters.events += len(lines)
-        self.counters.packets += 1
+        if len(self._batch):
+            self.counters.events += len(self._batch)
+            self.counters.packets += 1
+            self._spool.put(self._batch.take())
 
     def _keep_house(self) -> None:
-        for loss in self._losses.take():
-            fields = loss_fields(loss.count, loss.stage, loss.reason, loss.first_ns, loss.last_ns)
-            event: Event = {**self._context.common(), **fields}
-            event["Id"] = next(self._context.event_ids)
-            event["Timestamp"] = time.time_ns() // 1000
-            self._add(orjson.dumps(event), event["Timestamp"])
+        self._throttle.settle()
+        if self._policy.send:
+            self._report_losses()
+        self._losses.save()
         self._spool.settle()
+
+    def _report_losses(self) -> None:
+        now = time.monotonic()
+        if now < self._next_report:
+            return
+        for loss in self._losses.take():
+            self._next_report = now + REPORT_EVERY
+            fields = loss_fields(loss.count, loss.stage, loss.reason, loss.first_ns, loss.last_ns)
+            self._tell("telemetry_loss", fields, loss.id)

@@ -1,9 +1,7 @@
-"""The agent's settings: the file ``agent.toml`` in its folder.
+"""How this agent is tuned: the file ``agent.toml`` in its folder.
 
-Enrolment writes the server's part; everything else has a default. The names and defaults of the
-time limits follow the task KATAEDR of KESL where it has such a setting (connection and request
-time-outs of 10 seconds); the delay of a packet is far shorter here, so that an event is seen in
-the console at once.
+Enrolment writes the agent's name; everything else has a default. What an administrator changes in
+daily work is not here: the tasks' settings, with the names of KESL, are in `deodar.tasks`.
 """
 
 from __future__ import annotations
@@ -19,40 +17,30 @@ Bytes = Annotated[int, Meta(ge=1)]
 MEBIBYTE = 1 << 20
 
 
-class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The EDR server that this agent belongs to."""
-
-    url: str
-    """Base address, such as https://edr.example.org:9443."""
-    pins: list[str]
-    """SHA-256, in hex, of the certificates to trust: the server's or its authority's."""
-    connection_timeout: Positive = 10.0
-    """Seconds to make a connection."""
-    request_timeout: Positive = 10.0
-    """Seconds to wait for an answer, or for the next piece of it."""
-    heartbeat: Positive = 60.0
-    """Seconds without a packet after which the server is greeted."""
-
-
 class TransferSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How events are packed."""
+    """How events are packed. How long they may wait is a setting of the task KATAEDR."""
 
-    maximum_delay: Positive = 0.15
-    """Seconds that an event may wait for others to fill the packet."""
+    store_delay: Positive = 1.0
+    """Seconds after which an event is on the disk at the latest."""
+    enough_events: Annotated[int, Meta(ge=1, le=10_000)] = 1024
+    """So many waiting events are sent without further delay."""
     maximum_events: Annotated[int, Meta(ge=1, le=10_000)] = 10_000
-    """Events in a packet."""
+    """Events in one request. The server commits each request by itself, so that after an outage
+    large ones are delivered sooner."""
     maximum_bytes: Annotated[int, Meta(ge=1024, le=16_000_000)] = 12_000_000
-    """Bytes in a packet before compression. The server commits each packet by itself, so that
-    after an outage large ones are delivered sooner."""
+    """Bytes in one request before compression."""
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is kept on disk until the server has it."""
 
     maximum_bytes: Annotated[int, Meta(ge=MEBIBYTE)] = 512 * MEBIBYTE
-    """Disk space; when it is used up, the oldest packets go, and their loss is reported."""
-    segment_bytes: Annotated[int, Meta(ge=64 * 1024)] = 16 * MEBIBYTE
-    """Size of one file of the spool: what is freed at once when the space is used up."""
+    """Disk space; when it is used up, events of low importance go first, detections last, and
+    their loss is reported."""
+    maximum_days: Annotated[float, Meta(gt=0, le=365)] = 21.0
+    """Days that an event is kept while the server cannot be reached."""
+    segment_bytes: Annotated[int, Meta(ge=64 * 1024)] = 4 * MEBIBYTE
+    """Size of one file of the spool: what is thinned out or freed at once."""
     memory_bytes: Annotated[int, Meta(ge=MEBIBYTE)] = 8 * MEBIBYTE
     """Memory for packets while the disk takes none."""
     sync: bool = True
@@ -81,13 +69,20 @@ class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Processes that are remembered, to name parents."""
 
 
+class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may use the commands of this agent on this host."""
+
+    group: str = ""
+    """A group of accounts that may, besides root and the agent's own account; "" for none."""
+
+
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     agent_id: str
     """The name that the server gave this agent."""
-    server: ServerSettings
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
     spool: SpoolSettings = msgspec.field(default_factory=SpoolSettings)
     hashes: HashSettings = msgspec.field(default_factory=HashSettings)
     sensor: SensorSettings = msgspec.field(default_factory=SensorSettings)
+    control: ControlSettings = msgspec.field(default_factory=ControlSettings)

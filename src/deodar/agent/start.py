@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WITHOUT = ("rich", "click", "pygments")
-"""What libraries load if it is there, though only for terminals."""
+WITHOUT = (
+    "rich", "click", "pygments", "asyncio", "concurrent", "structlog", "typing_extensions",
+)  # fmt: skip
+"""What libraries load if it is there, and the agent has no use for."""
 
 
 def words(
@@ -30,7 +32,8 @@ def words(
     debug: bool = False,
 ) -> list[str]:
     """Return the command that runs the agent in place of this process."""
-    command = [sys.executable, "-m", "deodar.agent", "--dir", str(directory), "--sensor", sensor]
+    command = [sys.executable, "-P", "-m", "deodar.agent", "--dir", str(directory)]
+    command += ["--sensor", sensor]
     if replay is not None:
         command += ["--replay", str(replay), "--rate", str(rate)]
     command += ["--exit-at-end"] if exit_at_end else []
@@ -55,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     from deodar.agent.run import RunOptions, run
     from deodar.kit.directory import StateDirectory
-    from deodar.kit.logging import configure
+    from deodar.kit.logging import configure_plain
 
-    configure("agent", debug=options.debug)
+    configure_plain("agent", debug=options.debug)
     chosen = RunOptions(
         sensors=() if options.sensor in ("auto", "replay") else (options.sensor,),
         replay=options.replay,

@@ -1,25 +1,37 @@
-"""What the running agent tells about itself: a small file, written every second.
+"""What the running agent tells about itself, over the control socket and in a small file.
 
-A file rather than a socket: it needs no thread, still answers when the agent hangs, and stays
-behind to be read after its end.
+The file still answers when the agent hangs, and stays behind to be read after its end. How it is
+shown to people is in `deodar.agent.status_text`.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from deodar.agent.certificate_facts import CertificateFacts  # noqa: TC001 - msgspec needs it
 from deodar.agent.enrich.proc import read_stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deodar.kit.directory import StateDirectory
 
 FILE = "status.json"
+LARGEST = 4 << 20
+
+
+class TaskStatus(msgspec.Struct, frozen=True):
+    """One task; the fields are those of `deodar.agent.tasks.manager.TaskState`."""
+
+    id: int
+    name: str
+    type: str
+    state: str
+    error: str = ""
+    """Why it does not run, though it should."""
+    since: float = 0.0
 
 
 class RefusedSensor(msgspec.Struct, frozen=True):
@@ -35,9 +47,31 @@ class SensorStatus(msgspec.Struct, frozen=True):
     name: str
     tier: str
     refused: list[RefusedSensor] = []
+    advice: list[str] = []
+    """What an administrator should do about this host."""
     received: int = 0
     lost: int = 0
     malformed: int = 0
+
+
+class ExclusionsStatus(msgspec.Struct, frozen=True):
+    """The trusted programs."""
+
+    in_force: bool = False
+    rules: int = 0
+    excluded: int = 0
+    """Records of trusted programs since the start."""
+    note: str = ""
+    """Why they are not in force, such as "not applied: MDR integration is on"."""
+
+
+class ThrottleStatus(msgspec.Struct, frozen=True):
+    """Holding back frequent events of low importance."""
+
+    on: bool = True
+    active_since: float | None = None
+    """Since when events are held back; None while none are."""
+    held_back: int = 0
 
 
 class PipelineStatus(msgspec.Struct, frozen=True):
@@ -61,17 +95,31 @@ class SpoolStatus(msgspec.Struct, frozen=True):
     packets: int = 0
     events: int = 0
     bytes: int = 0
+    limit_bytes: int = 0
+    oldest_seconds: float = 0.0
     held_packets: int = 0
+    """Packets that wait in memory because the disk takes none."""
     disk_error: str = ""
 
 
 class UplinkStatus(msgspec.Struct, frozen=True):
-    """The way to the server, since the start."""
+    """The way to the server; counts since the start."""
 
     state: str
+    """"stopped" while KATAEDR is stopped."""
     problem: str = ""
+    server: str = ""
+    """The one in use, host:port."""
+    servers: list[str] = []
+    """All, in the order in which they are tried."""
+    proxy: str = ""
+    """host:port, never with a password; "" without one."""
     last_contact: float | None = None
-    """Seconds since the epoch."""
+    last_sync: float | None = None
+    clock_offset: float | None = None
+    """Seconds by which the server's clock is ahead of this host's."""
+    sending: bool = True
+    why_not: str = ""
     packets: int = 0
     events: int = 0
     dead_events: int = 0
@@ -80,8 +128,32 @@ class UplinkStatus(msgspec.Struct, frozen=True):
     set_aside: int = 0
 
 
-class AgentStatus(msgspec.Struct, frozen=True):
-    """The whole file. Times are seconds since the epoch."""
+class PolicyStatus(msgspec.Struct, frozen=True):
+    """The server's policy; version 0: there is none."""
+
+    version: int = 0
+    name: str = ""
+    problem: str = ""
+    """Why a newer one was not taken."""
+
+
+class CertificatesStatus(msgspec.Struct, frozen=True):
+    """The server's pinned certificate, and the agent's own."""
+
+    known: list[CertificateFacts] = []
+    problems: list[str] = []
+
+
+class LossStatus(msgspec.Struct, frozen=True):
+    """Events lost at one place for one reason."""
+
+    stage: str
+    reason: str
+    count: int
+
+
+class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything. Times are seconds since the epoch."""
 
     time: float
     started: float
@@ -90,14 +162,22 @@ class AgentStatus(msgspec.Struct, frozen=True):
     """Start of the process in ns of the boot time clock: tells it from a later one of that pid."""
     version: str
     agent_id: str
-    server: str
     memory_bytes: int
-    sensor: SensorStatus
-    pipeline: PipelineStatus
-    spool: SpoolStatus
-    uplink: UplinkStatus
-    losses: dict[str, int] = {}
-    """Lost events by stage."""
+    tasks: list[TaskStatus] = []
+    sensor: SensorStatus | None = None
+    """None while Behavior_Detection is stopped."""
+    exclusions: ExclusionsStatus = ExclusionsStatus()
+    throttle: ThrottleStatus = ThrottleStatus()
+    pipeline: PipelineStatus = PipelineStatus()
+    spool: SpoolStatus = SpoolStatus()
+    uplink: UplinkStatus = UplinkStatus("stopped")
+    policy: PolicyStatus = PolicyStatus()
+    certificates: CertificatesStatus = CertificatesStatus()
+    settings_problems: list[str] = []
+    losses: list[LossStatus] = []
+    """Since the start; perhaps not all, `losses_by_stage` is complete."""
+    losses_by_stage: dict[str, int] = {}
+    """Lost events since the start."""
 
     def is_running(self) -> bool:
         """Whether the agent that wrote this still runs."""
@@ -116,9 +196,20 @@ def write(directory: StateDirectory, status: AgentStatus) -> None:
 def read(directory: StateDirectory) -> AgentStatus | None:
     """Return what the agent told last, or None when it never ran or its file is damaged."""
     try:
-        return msgspec.json.decode((directory.path / FILE).read_bytes(), type=AgentStatus)
+        with (directory.path / FILE).open("rb") as file:
+            return msgspec.json.decode(file.read(LARGEST), type=AgentStatus)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def from_wire(data: Any) -> AgentStatus:
+    """Return the status that came over the control socket; raises msgspec.ValidationError."""
+    return msgspec.convert(data, AgentStatus)
+
+
+def as_dict(status: AgentStatus, *, running: bool) -> dict[str, Any]:
+    """Return the status as plain values, with ``running`` first."""
+    return {"running": running, **msgspec.to_builtins(status)}
 
 
 def own_memory() -> int:
@@ -131,68 +222,3 @@ def own_start() -> int:
     """Return the start of this process in ns of the boot time clock."""
     stat = read_stat(Path("/proc/self"))
     return stat.start if stat else 0
-
-
-class CertificateDates(msgspec.Struct, frozen=True):
-    """From when until when the server takes this agent's certificate, ISO 8601."""
-
-    begin: str
-    end: str
-
-
-def as_json(status: AgentStatus, dates: CertificateDates) -> str:
-    """Return the status as one JSON object, with ``running`` and ``certificate`` added."""
-    more = {"running": status.is_running(), "certificate": dates}
-    return msgspec.json.encode({**more, **msgspec.to_builtins(status)}).decode()
-
-
-def render(status: AgentStatus, dates: CertificateDates, now: float) -> str:
-    """Return the status as lines for people."""
-    lines = [*_lines(status, now), ("certificate", f"valid from {dates.begin} to {dates.end}")]
-    return "\n".join(f"{name:<12} {text}" for name, text in lines)
-
-
-def _lines(status: AgentStatus, now: float) -> Iterator[tuple[str, str]]:
-    running = status.is_running()
-    since = f"pid {status.pid}, for {_duration(status.time - status.started)}"
-    yield "agent", f"running ({since})" if running else f"not running (last: {since})"
-    yield "id", f"{status.agent_id}, version {status.version}"
-    yield "server", f"{status.server}: {_server(status.uplink, now)}"
-    if status.uplink.problem:
-        yield "problem", status.uplink.problem
-    sensor = status.sensor
-    yield "sensor", f"{sensor.name} ({sensor.tier}), {sensor.received} received, {sensor.lost} lost"
-    for refused in sensor.refused:
-        yield "refused", f"{refused.name}: {refused.reason}"
-    yield "events", f"{status.pipeline.events} made, {status.uplink.events} delivered"
-    yield "waiting", _waiting(status)
-    if status.spool.disk_error:
-        yield "disk", status.spool.disk_error
-    if status.uplink.dead_events:
-        yield "dead letters", f"{status.uplink.dead_events} events that the server could not use"
-    losses = ", ".join(f"{count} in {stage}" for stage, count in sorted(status.losses.items()))
-    yield "lost", losses or "none"
-    yield "memory", f"{status.memory_bytes / 1e6:.1f} MB"
-
-
-def _server(uplink: UplinkStatus, now: float) -> str:
-    contact = "never reached"
-    if uplink.last_contact is not None:
-        contact = f"last contact {_duration(now - uplink.last_contact)} ago"
-    return f"{uplink.state}, {contact}"
-
-
-def _waiting(status: AgentStatus) -> str:
-    spool = status.spool
-    return (
-        f"{status.pipeline.waiting} records in the queue, {spool.events} events "
-        f"in {spool.packets} packets ({spool.bytes / 1e6:.1f} MB) in the spool"
-    )
-
-
-def _duration(seconds: float) -> str:
-    seconds = max(0, round(seconds))
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"

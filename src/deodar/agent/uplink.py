@@ -1,168 +1,219 @@
-"""What to do after each answer of the server: the uplink as a state machine without I/O.
+"""What to do after each answer of the servers: the uplink as a state machine without I/O.
 
-The driver tells it what happened (`answered`, `failed`) and does what it says: go on, wait, put a
-packet aside. Packets go one after another, in order; one that the server will never take goes
-aside, so that it cannot hold up those behind it. The server recognises a packet that it has
-already, so that a lost answer is cured by sending again.
+The driver tells it what happened (`answered`, `synchronized`, `failed`) and asks it what may be
+done now (`pause`, `sync_begins`). Packets go one after another, in order; one that no server will
+ever take goes aside, so that it cannot hold up those behind it. A server recognises packets that it
+has already, so that a lost answer is cured by sending again. Every synchronization begins with the
+first server of the settings, so that the agent returns to it.
 """
 
 from __future__ import annotations
 
-import random
-from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
+from deodar.agent.answers import (
+    PARTIAL,
+    REJECTED,
+    TOO_LARGE,
+    Answer,
+    Fault,
+    Trouble,
+    fault_of,
+    read_committed,
+    read_receipt,
+    said,
+)
+from deodar.agent.servers import Activity, News, Servers, State
 
-BACKOFF_FIRST = 0.5
-BACKOFF_LIMIT = 60.0
-REFUSED_WAIT = 60.0
-LONGEST_RETRY_AFTER = 300.0
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+__all__ = [
+    "Activity",
+    "Delivered",
+    "Partial",
+    "Retry",
+    "SetAside",
+    "Split",
+    "State",
+    "Uplink",
+    "Verdict",
+]
+
 REJECTIONS = 3
-"""How often the server may call one packet wrong before it goes aside."""
-
-UNKNOWN_AGENT = frozenset({401, 403})
-TOO_LARGE = frozenset({413})
-WRONG_PACKET = frozenset({400, 415, 422})
-WRONG_SERVER = frozenset({404, 405})
-
-
-class State(Enum):
-    """How the uplink fares, for people."""
-
-    STARTING = "starting"
-    CONNECTED = "connected"
-    RETRYING = "retrying"
-    REFUSED = "refused"
-
-
-class Answer(NamedTuple):
-    """An answer of the server, as far as it was read."""
-
-    status: int
-    body: bytes = b""
-    retry_after: float | None = None
-    """Seconds that the server asks to wait."""
+"""How often the servers may call one packet wrong before it goes aside."""
 
 
 class Delivered(NamedTuple):
-    """The server has the packet: acknowledge it and go on."""
+    """The server has all packets of the request: acknowledge them and go on."""
 
-    number: int
     dead: int
-    """Events of it that the server could not use; it keeps them for its administrator."""
+    """Events that the server could not use; it keeps them for its administrator."""
     duplicate: bool
 
 
-class Retry(NamedTuple):
-    """Wait, then send the same packet again."""
+class Partial(NamedTuple):
+    """The server has the packets up to `committed` already: acknowledge those, send the rest."""
 
-    seconds: float
+    committed: int
+
+
+class Retry(NamedTuple):
+    """Send it again when `pause` allows it."""
+
+
+class Split(NamedTuple):
+    """Send the packets of the request one by one: only one of them may be wrong."""
+
+    reason: str
 
 
 class SetAside(NamedTuple):
     """Put the packet into the folder of dead packets, acknowledge it and go on."""
 
-    number: int
     reason: str
 
 
-Verdict = Delivered | Retry | SetAside
-
-
-class _Receipt(msgspec.Struct):
-    packet: int
-    events: int = 0
-    dead: int = 0
-    duplicate: bool = False
+Verdict = Delivered | Partial | Retry | Split | SetAside
 
 
 class Uplink:
-    """The state of one agent's way to its server."""
+    """The state of one agent's way to its servers. Times are seconds of a monotonic clock."""
 
     def __init__(self, rng: random.Random | None = None) -> None:
-        self._rng = rng or random.Random()  # noqa: S311 - spreads agents in time, no secret
-        self._failures = 0
+        self._servers = Servers(rng)
+        self._period = 300.0
+        self._sync_at = 0.0
+        self._sync_failures = 0
+        self._sync_began = False
         self._rejections = 0
-        self.state = State.STARTING
-        self.problem = ""
+
+    @property
+    def state(self) -> State:
+        """How it stands."""
+        return self._servers.state
+
+    @property
+    def problem(self) -> str:
         """What is wrong and what to do, for people; "" while all is well."""
+        return self._servers.problem
 
-    def answered(self, number: int, answer: Answer) -> Verdict:
-        """Return what to do after the server answered to packet `number`."""
+    @property
+    def index(self) -> int:
+        """Which of the servers is in use."""
+        return self._servers.index
+
+    @property
+    def server(self) -> str:
+        """The server in use, as it was named to `configure`."""
+        return self._servers.name
+
+    def faults(self) -> dict[str, str]:
+        """Return what is wrong with each server that has failed last time."""
+        return self._servers.faults()
+
+    def take_news(self) -> list[News]:
+        """Return what the administrator is to be told, since the last call."""
+        return self._servers.take_news()
+
+    def configure(self, names: Sequence[str], period: float, now: float) -> None:
+        """Use these servers from now on, and synchronize every `period` seconds, at once first."""
+        self._servers.configure(names, now)
+        self._period = period
+        self.sync_now(now)
+
+    def hold(self, problem: str) -> None:
+        """Note that no server can be tried at all: there is no certificate to know it by."""
+        self._servers.hold(problem)
+
+    # What may be done now
+
+    def pause(self, now: float) -> float:
+        """Return for how long (s) nothing may be sent to any server; 0 for not at all."""
+        return self._servers.pause(now)
+
+    def sync_in(self, now: float) -> float:
+        """Return in how many seconds the next synchronization is due."""
+        return max(0.0, self._sync_at - now)
+
+    def sync_begins(self, now: float) -> bool:
+        """Return whether to synchronize now; if so, with the first server that may be tried."""
+        if self._sync_at > now:
+            return False
+        if not self._sync_began:
+            self._sync_began = True
+            self._servers.begin_again(now)
+        return True
+
+    def sync_now(self, now: float) -> None:
+        """Make a synchronization due, and let all servers be tried for it."""
+        self._sync_at, self._sync_failures, self._sync_began = now, 0, False
+        self._servers.wake(now)
+
+    # What happened
+
+    def synchronized(self, now: float) -> None:
+        """Note that a synchronization has succeeded."""
+        self._sync_at, self._sync_failures, self._sync_began = now + self._period, 0, False
+        self._servers.succeeded(Activity.SYNCHRONIZATION)
+
+    def failed(
+        self, activity: Activity, fault: Fault, now: float, retry_after: float | None = None
+    ) -> None:
+        """Note that the server in use failed: it is left alone for a while, the next one tried."""
+        others = self._servers.failed(activity, fault, now, retry_after)
+        if activity is Activity.SYNCHRONIZATION and not others:
+            wait = min(self._servers.backoff(self._sync_failures), self._period)
+            self._sync_at, self._sync_began = now + wait, False
+            self._sync_failures += 1
+
+    def answered(
+        self, first: int, last: int, answer: Answer, now: float, *, alone: bool = False
+    ) -> Verdict:
+        """Return what to do after the server answered to a request with packets first to last.
+
+        `alone` says that the request cannot be split, though its numbers may have a gap.
+        """
         if answer.status == 200:
-            return self._received(number, answer)
-        if answer.status in UNKNOWN_AGENT:
-            self._set(State.REFUSED, _unknown_agent(answer))
-            asked = min(answer.retry_after or 0, LONGEST_RETRY_AFTER)
-            return Retry(self._spread(max(REFUSED_WAIT, asked)))
-        if answer.status in TOO_LARGE or answer.status in WRONG_PACKET:
-            return self._rejected(number, answer)
-        if answer.status in WRONG_SERVER:
-            problem = f"the server does not know agents (HTTP {answer.status}); check its address"
-            return self._retry(problem)
-        return self._retry(f"the server answered HTTP {answer.status}", answer.retry_after)
+            return self._received(last, answer, now)
+        if answer.status in PARTIAL:
+            return self._partial(first, last, answer, now)
+        if answer.status in REJECTED:
+            return self._rejected(answer, now, alone=alone or first == last)
+        return self._retry(fault_of(answer), now, answer.retry_after)
 
-    def failed(self, reason: str) -> Retry:
-        """Return how long to wait after no answer came: a connection error, a time-out."""
-        return self._retry(f"the server could not be reached: {reason}")
+    def _received(self, last: int, answer: Answer, now: float) -> Verdict:
+        receipt = read_receipt(answer, last)
+        if isinstance(receipt, Fault):
+            return self._retry(receipt, now)
+        self._rejections = 0
+        self._took_packets(now)
+        return Delivered(receipt.dead, receipt.duplicate)
 
-    def greeted(self, answer: Answer) -> None:
-        """Note the answer to a greeting, which is sent when there are no packets."""
-        if answer.status == 200:
-            self._set(State.CONNECTED, "")
-        elif answer.status in UNKNOWN_AGENT:
-            self._set(State.REFUSED, _unknown_agent(answer))
-        else:
-            self._set(State.RETRYING, f"the server answered HTTP {answer.status}")
+    def _partial(self, first: int, last: int, answer: Answer, now: float) -> Verdict:
+        committed = read_committed(answer)
+        if committed is None or not first <= committed < last:
+            text = f"the server has other packets than this agent sends (HTTP 409{said(answer)})"
+            return self._retry(Fault(Trouble.WRONG_ANSWER, text), now)
+        self._took_packets(now)
+        return Partial(committed)
 
-    def _received(self, number: int, answer: Answer) -> Verdict:
-        try:
-            receipt = msgspec.json.decode(answer.body, type=_Receipt)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return self._retry(f"the answer is no receipt ({error}); is a proxy in between?")
-        if receipt.packet != number:
-            problem = f"the server confirmed packet {receipt.packet} in place of {number}"
-            return self._retry(problem)
-        self._failures = self._rejections = 0
-        self._set(State.CONNECTED, "")
-        return Delivered(number, receipt.dead, receipt.duplicate)
+    def _took_packets(self, now: float) -> None:
+        if self._servers.succeeded(Activity.PACKETS):
+            # The server is back: what else has failed with it may be well again, too.
+            self._sync_at = min(self._sync_at, now)
 
-    def _rejected(self, number: int, answer: Answer) -> Verdict:
+    def _rejected(self, answer: Answer, now: float, *, alone: bool) -> Verdict:
+        """The packet is at fault and not the server, so that the server is not left."""
         self._rejections += 1
-        reason = f"the server rejected the packet with HTTP {answer.status}{_said(answer)}"
+        reason = f"the server rejected the packet with HTTP {answer.status}{said(answer)}"
         if answer.status not in TOO_LARGE and self._rejections < REJECTIONS:
-            return self._retry(reason)
-        self._failures = self._rejections = 0
-        return SetAside(number, reason)
+            self._servers.rest(self._servers.backoff(self._rejections), now)
+            return Retry()
+        self._rejections = 0
+        return SetAside(reason) if alone else Split(reason)
 
-    def _retry(self, problem: str, retry_after: float | None = None) -> Retry:
-        self._set(State.RETRYING, problem)
-        longest = min(BACKOFF_FIRST * 2 ** min(self._failures, 16), BACKOFF_LIMIT)
-        self._failures += 1
-        if retry_after is not None:
-            return Retry(self._spread(min(max(retry_after, 0.1), LONGEST_RETRY_AFTER)))
-        return Retry(longest * self._rng.uniform(0.5, 1.0))
-
-    def _spread(self, seconds: float) -> float:
-        return seconds * self._rng.uniform(1.0, 1.2)
-
-    def _set(self, state: State, problem: str) -> None:
-        self.state = state
-        self.problem = problem
-
-
-def _unknown_agent(answer: Answer) -> str:
-    return (
-        f"the server does not accept this agent (HTTP {answer.status}{_said(answer)}); enrol it "
-        "again with: deodar agent enroll --force"
-    )
-
-
-def _said(answer: Answer) -> str:
-    """Return « (its words)» when the body is an error of our server, else nothing."""
-    try:
-        words = msgspec.json.decode(answer.body, type=dict[str, object]).get("error", "")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return ""
-    return f": {str(words)[:200]}" if words else ""
+    def _retry(self, fault: Fault, now: float, retry_after: float | None = None) -> Retry:
+        self.failed(Activity.PACKETS, fault, now, retry_after)
+        return Retry()

@@ -1,88 +1,94 @@
-"""The thread that carries packets to the server over HTTPS and does what the state machine says.
+"""The thread that carries packets to the servers over HTTPS and does what the state machine says.
 
-There is no work per event here: a packet leaves as it lies in the spool. Connections are kept
-open; the server is known by its pinned certificate, this agent by its own.
+There is no work per event here: packets leave as they lie in the spool, several in one request.
+While there is nothing to do, the thread sleeps on the spool until the next synchronization.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from deodar import __version__
+from deodar.agent import synchronization
+from deodar.agent.answers import Answer, Fault, NoAnswer, fault_of
+from deodar.agent.connection import NO_CERTIFICATE, ConnectionSettings, Ways
+from deodar.agent.shipping import Shipped, Shipping
 from deodar.agent.threads import WatchedThread
-from deodar.agent.uplink import Answer, Delivered, Retry, SetAside, State, Uplink, Verdict
+from deodar.agent.transport import LARGEST_ANSWER
+from deodar.agent.uplink import Activity, Retry, Uplink
+from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import Callable
     from pathlib import Path
 
     from deodar.agent.loss import LossBook
-    from deodar.agent.settings import ServerSettings
-    from deodar.agent.spool import Spool, StoredPacket
+    from deodar.agent.settings import TransferSettings
+    from deodar.agent.spool import Spool
 
-STAGE = "uplink"
+__all__ = ["ConnectionSettings", "UplinkCounters", "UplinkDriver"]
+
 PACKETS = "/agent/v1/packets"
-HELLO = "/agent/v1/hello"
-LARGEST_ANSWER = 64 * 1024
-IDLE = 1.0
-DEAD_PACKETS = 100
-"""How many dead packets are kept."""
+ABORTED = 1.0
+"""Seconds that a thread has to end after its request was broken off."""
 
 _log = logger("agent.uplink")
 
 
-class UplinkCounters:
+class UplinkCounters(Shipped):
     """Totals since the start, for the status. Written by the uplink's thread only."""
 
     def __init__(self) -> None:
-        self.packets = 0
-        self.events = 0
-        self.dead_events = 0
-        """Events that the server took but could not use."""
-        self.duplicates = 0
+        super().__init__()
         self.failures = 0
-        self.set_aside = 0
+        """Requests without a good answer."""
+        self.synchronizations = 0
         self.last_contact: float | None = None
         """Wall clock, seconds since the epoch."""
 
 
 class UplinkDriver:
-    """Sends packets until it is stopped."""
+    """Synchronizes and sends packets until it is stopped."""
 
     def __init__(
         self,
-        settings: ServerSettings,
         spool: Spool,
         losses: LossBook,
         *,
-        tls: ssl.SSLContext,
+        transfer: TransferSettings,
+        identity: str,
         dead_folder: Path,
-        transport: httpx.BaseTransport | None = None,
+        report: Callable[[], dict[str, Any]],
+        on_policy: Callable[[dict[str, Any] | None], None],
+        notify: Callable[[str, dict[str, Any]], None],
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
+        """`identity` is the agent's id; `clock` and `wait` are for tests of long times."""
         self.machine = Uplink()
         self.counters = UplinkCounters()
-        self._settings = settings
+        self.last_sync: float | None = None
+        """Wall clock of the last synchronization, seconds since the epoch."""
+        self.clock_offset: float | None = None
+        """Seconds by which the server's clock was ahead of this host's then."""
         self._spool = spool
-        self._losses = losses
-        self._dead_folder = dead_folder
+        self._identity = identity
+        self._report = report
+        self._on_policy = on_policy
+        self._notify = notify
+        self._clock = clock
+        self._wait_for = wait
+        self._shipping = Shipping(spool, losses, transfer, dead_folder, self.counters)
+        self._lock = threading.Lock()
         self._stop = threading.Event()
-        timeout = httpx.Timeout(settings.request_timeout, connect=settings.connection_timeout)
-        self._client = httpx.Client(
-            base_url=settings.url,
-            verify=tls,
-            timeout=timeout,
-            transport=transport,
-            trust_env=False,
-            headers={
-                "Deodar-Spool": spool.identity,
-                "User-Agent": f"deodar-agent/{__version__}",
-            },
-        )
+        self._attention = threading.Event()
+        self._asked_sync = False
+        self._hurry = False
+        self._asked: ConnectionSettings | None = None
+        self._settings: ConnectionSettings | None = None
+        self._ways = Ways()
         self._thread = WatchedThread("uplink", self._run)
 
     @property
@@ -90,112 +96,159 @@ class UplinkDriver:
         """Why the uplink has come to a halt; "" while it works."""
         return self._thread.failure
 
+    @property
+    def server(self) -> str:
+        """The server in use, host:port; "" when none was configured yet."""
+        return self.machine.server
+
+    def configure(self, settings: ConnectionSettings) -> None:
+        """Use these settings from now on; the servers are tried anew, with a synchronization."""
+        with self._lock:
+            self._asked = settings
+        self._call()
+
+    def sync_now(self) -> None:
+        """Synchronize as soon as a request that is under way has ended."""
+        with self._lock:
+            self._asked_sync = True
+        self._call()
+
+    def hurry(self) -> None:
+        """Let no event wait for others any more: the agent is about to end."""
+        self._hurry = True
+        self._call()
+
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to synchronize and to send."""
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop sending; waits up to `timeout` seconds for a packet on its way."""
+        """Stop sending; after `timeout` seconds a request that is under way is broken off."""
         self._stop.set()
-        self._spool.wake()
+        self._call()
         self._thread.join(timeout)
-        if not self._thread.is_alive():
-            self._client.close()
+        if self._thread.is_alive():
+            self._ways.abort()
+            self._thread.join(ABORTED)
+
+    def _call(self) -> None:
+        self._attention.set()
+        self._spool.wake()
+
+    # The thread
 
     def _run(self) -> None:
-        after = 0
         while not self._stop.is_set():
-            packet = self._spool.take(after, IDLE)
-            if packet is not None:
-                after = self._carry(packet) or after
-            elif self._is_quiet():
-                self._greet()
+            self._attention.clear()
+            self._renew()
+            self._step(self._settings)
+            self._tell()
+        self._ways.close()
 
-    def _carry(self, packet: StoredPacket) -> int | None:
-        """Send one packet until it is settled; returns its number, or None when stopped before."""
-        while not self._stop.is_set():
-            verdict = self._send(packet)
-            if isinstance(verdict, Retry):
-                self._wait(verdict.seconds)
-                continue
-            self._settle(packet, verdict)
-            return packet.number
-        return None
-
-    def _send(self, packet: StoredPacket) -> Verdict:
-        headers = {
-            "Deodar-Packet": str(packet.number),
-            "Content-Encoding": "zstd",
-            "Content-Type": "application/x-ndjson",
-        }
-        answer = self._ask("POST", PACKETS, packet.body, headers)
-        if isinstance(answer, str):
-            self.counters.failures += 1
-            return self.machine.failed(answer)
-        verdict = self.machine.answered(packet.number, answer)
-        self.counters.failures += isinstance(verdict, Retry)
-        return verdict
-
-    def _settle(self, packet: StoredPacket, verdict: Delivered | SetAside) -> None:
-        if isinstance(verdict, SetAside):
-            self._put_aside(packet, verdict.reason)
+    def _step(self, settings: ConnectionSettings | None) -> None:
+        """Do the next thing: wait, synchronize, or send one request."""
+        now = self._clock()
+        pause = self.machine.pause(now)
+        if settings is None or settings.context is None or not settings.servers:
+            self._idle(self.machine.sync_in(now) or 300.0)
+        elif pause > 0:
+            self._idle(pause)
+        elif self.machine.sync_begins(now):
+            self._synchronize()
+        elif settings.send:
+            self._send(settings, self.machine.sync_in(now))
         else:
-            self.counters.packets += 1
-            self.counters.events += packet.header.events
-            self.counters.dead_events += verdict.dead
-            self.counters.duplicates += verdict.duplicate
-        self._spool.acknowledge(packet)
+            self._idle(self.machine.sync_in(now))
 
-    def _put_aside(self, packet: StoredPacket, reason: str) -> None:
-        header = packet.header
-        self.counters.set_aside += 1
-        self._losses.add(header.events, STAGE, reason, header.first * 1000, header.last * 1000)
-        path = self._dead_folder / f"{packet.number:020d}.ndjson.zst"
-        _log.error("a packet was put aside", reason=reason, events=header.events, file=str(path))
+    def _idle(self, seconds: float) -> None:
+        if not self._stop.is_set():
+            self._tell()
+            self._wait_for(self._attention, seconds)
+
+    def _renew(self) -> None:
+        """Take over what was asked for by other threads."""
+        with self._lock:
+            settings, self._asked = self._asked, None
+            sync, self._asked_sync = self._asked_sync, False
+        if settings is not None:
+            self._ways.configure(settings)
+            self._settings = settings
+            period = settings.synchronization_period
+            self.machine.configure(settings.names, period, self._clock())
+            if settings.context is None:
+                self.machine.hold(settings.context_problem or NO_CERTIFICATE)
+        elif sync:
+            self.machine.sync_now(self._clock())
+
+    def _synchronize(self) -> None:
+        report = self._report()
+        version = synchronization.policy_version(report)
+        sent = time.time_ns() // 1000
+        body = synchronization.report_body(self._identity, report, sent, version)
+        headers = {"Content-Type": "application/json"}
+        largest = synchronization.LARGEST_ANSWER
         try:
-            self._dead_folder.mkdir(mode=0o700, exist_ok=True)
-            path.write_bytes(packet.body)
-            for old in sorted(self._dead_folder.glob("*.zst"))[:-DEAD_PACKETS]:
-                old.unlink()
-        except OSError as error:
-            _log.error("a dead packet could not be kept", error=str(error))
+            answer = self._ask(synchronization.PATH, body, headers, largest)
+        except NoAnswer as error:
+            self._failed(Activity.SYNCHRONIZATION, error.fault)
+            return
+        read: synchronization.SyncAnswer | Fault = fault_of(answer)
+        if answer.status == 200:
+            read = synchronization.read_answer(answer, version)
+        if isinstance(read, Fault):
+            self._failed(Activity.SYNCHRONIZATION, read, answer.retry_after)
+            return
+        self.machine.synchronized(self._clock())
+        self.counters.synchronizations += 1
+        self.last_sync = time.time()
+        self.clock_offset = synchronization.clock_offset(read, sent, time.time_ns() // 1000)
+        if read.policy_version != version:
+            self._follow(read)
 
-    def _greet(self) -> None:
-        answer = self._ask("GET", HELLO, None, {})
-        if isinstance(answer, str):
-            self._wait(self.machine.failed(answer).seconds)
-        else:
-            self.machine.greeted(answer)
+    def _follow(self, answer: synchronization.SyncAnswer) -> None:
+        try:
+            self._on_policy(answer.policy if answer.policy_version else None)
+        except DeodarError as error:
+            _log.error("the policy was refused", version=answer.policy_version, error=str(error))
+
+    def _send(self, settings: ConnectionSettings, timeout: float) -> None:
+        """Send the packets that are due, waiting for them up to `timeout` seconds."""
+        delay = 0.0 if self._hurry else settings.maximum_delay
+        batch = self._shipping.next(delay, timeout)
+        if batch is None or self._stop.is_set():
+            return
+        headers = self._shipping.headers(batch)
+        try:
+            answer = self._ask(PACKETS, batch.body, headers)
+        except NoAnswer as error:
+            if error.timed_out:
+                self._shipping.too_slow(batch)
+            self._failed(Activity.PACKETS, error.fault)
+            return
+        alone, now = self._shipping.one_by_one, self._clock()
+        verdict = self.machine.answered(batch.first, batch.last, answer, now, alone=alone)
+        self.counters.failures += isinstance(verdict, Retry)
+        self._shipping.settle(batch, verdict)
 
     def _ask(
-        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
-    ) -> Answer | str:
-        """Return the server's answer, or why there was none. Reads no more than a little of it."""
-        deadline = time.monotonic() + self._settings.request_timeout
-        try:
-            with self._client.stream(method, path, content=body, headers=headers) as response:
-                text = b""
-                for block in response.iter_bytes():
-                    text += block
-                    if len(text) > LARGEST_ANSWER or time.monotonic() > deadline:
-                        break
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        largest: int = LARGEST_ANSWER,
+    ) -> Answer:
+        """Return the answer of the server in use; raises NoAnswer."""
+        answer = self._ways.to(self.machine.index).ask("POST", path, body, headers, largest=largest)
         self.counters.last_contact = time.time()
-        return Answer(response.status_code, text, _seconds(response.headers.get("Retry-After")))
+        return answer
 
-    def _is_quiet(self) -> bool:
-        last = self.counters.last_contact
-        return last is None or abs(time.time() - last) >= self._settings.heartbeat
+    def _failed(self, activity: Activity, fault: Fault, retry_after: float | None = None) -> None:
+        if self._stop.is_set():
+            return  # it was broken off by `stop`
+        self.counters.failures += 1
+        self.machine.failed(activity, fault, self._clock(), retry_after)
 
-    def _wait(self, seconds: float) -> None:
-        if self.machine.state is not State.CONNECTED:
-            _log.warning("will try again", problem=self.machine.problem, seconds=round(seconds, 1))
-        self._stop.wait(seconds)
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Return the header's seconds; None when it is missing or given as a date."""
-    if retry_after is None or not retry_after.strip().isdecimal():
-        return None
-    return float(retry_after)
+    def _tell(self) -> None:
+        for news in self.machine.take_news():
+            _log.info("the uplink has changed", change=news.event_type, **news.details)
+            self._notify(news.event_type, dict(news.details))

@@ -26,6 +26,9 @@ HOST = "127.0.0.1"
 COLLECTOR = "kedr"
 ROWS = 10_000
 DEODAR = (sys.executable, "-m", "deodar")
+AT_ONCE = ("MaximumDataTransferTime=0.15", "UseRequestCountLimits=No")
+"""How an agent sends here: each event at once, and all of them. By itself it waits for more of
+them to fill a packet, and holds back what a fleet of thousands had better not send."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class Stack:
         if not (self.agent / "agent.toml").exists():
             token = json.loads(deodar("edr", "enroll", "--json", "--dir", self.edr))["token"]
             deodar("agent", "enroll", token, "--dir", self.agent)
+            words = ("task", "settings", "set", "KATAEDR", *AT_ONCE)
+            deodar("agent", *words, "--dir", self.agent)
 
     def start_agent(self, *options: object) -> dict[str, Any]:
         """Start the agent, enrolled if need be, with these options of ``run``."""

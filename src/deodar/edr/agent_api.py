@@ -1,12 +1,16 @@
-"""What agents call: enrolment, packets of events, and a greeting.
+"""What agents call: enrolment, packets of events, synchronization, and a greeting.
 
 Everything but enrolment needs a certificate that this server's authority issued, of an endpoint
 that is enrolled and not revoked. That is decided before a byte of a body is read.
 
 * ``POST /agent/v1/enroll``: a one-time token and a certificate request, for a certificate.
 * ``POST /agent/v1/packets``: NDJSON, named by ``Deodar-Spool`` and a rising ``Deodar-Packet``;
-  answered with 200 when it is durable, also when it was so before.
+  answered with 200 when it is durable, also when it was so before. ``Deodar-Packet-First`` tells
+  where a packet begins that was put together from several; 409 when only its beginning is there.
+* ``POST /agent/v1/sync``: how the agent stands, for the server's policy.
 * ``GET /agent/v1/hello``: the server's id and time.
+
+docs/reference/agent-protocol.md has the whole of it.
 """
 
 from __future__ import annotations
@@ -14,8 +18,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,29 +26,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deodar.edr import web
+from deodar.edr.agent_gate import AgentGate
 from deodar.edr.database import now_us
-from deodar.edr.enrolment import ENROLLED, EnrolmentRequest
-from deodar.edr.errors import EnrolmentRefused, LogUnavailable
+from deodar.edr.enrolment import EnrolmentRequest
+from deodar.edr.errors import (
+    BadRequest,
+    EnrolmentRefused,
+    LogUnavailable,
+    NotThisAgent,
+    PartlyTaken,
+)
 from deodar.edr.ingest import Origin, TooManyEvents
+from deodar.edr.synchronization import LARGEST_BODY
 from deodar.kit.body import BodyError, BodyMalformed, UnsupportedEncoding, read_body
 from deodar.kit.logging import logger
-from deodar.tls.certificates import CertificateProblem, Purpose, check_issued, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
     from starlette.requests import Request
 
-    from deodar.edr.enrolment import Endpoint, Endpoints
+    from deodar.edr.enrolment import Endpoints
     from deodar.edr.ingest import Ingest, Receipt
     from deodar.edr.settings import Ingest as Bounds
+    from deodar.edr.synchronization import Synchronization
     from deodar.tls.certificates import Pair
 
 _SPOOL = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _PACKET = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-_AGENT = re.compile(r"deodar-agent/([0-9A-Za-z.+-]{1,64})", re.ASCII)
-_CHECKED_FOR = 60.0
-_CHECKED_MOST = 4096
 _ENROL_BYTES = 64 << 10
 
 log = logger("edr.agent_api")
@@ -56,14 +63,21 @@ class AgentApi:
     """The applications behind ``/agent/v1/``."""
 
     def __init__(
-        self, endpoints: Endpoints, ingest: Ingest, authority: Pair, server_id: str, bounds: Bounds
+        self,
+        endpoints: Endpoints,
+        ingest: Ingest,
+        synchronization: Synchronization,
+        authority: Pair,
+        server_id: str,
+        bounds: Bounds,
     ) -> None:
+        self._gate = AgentGate(endpoints, authority)
         self._endpoints = endpoints
         self._ingest = ingest
+        self._synchronization = synchronization
         self._authority = authority
         self._server_id = server_id
         self._bounds = bounds
-        self._checked: dict[str, tuple[float, CertificateProblem | None]] = {}
         self._large = asyncio.Semaphore(bounds.large_bodies)
         self._small = asyncio.Semaphore(bounds.small_bodies)
 
@@ -73,12 +87,13 @@ class AgentApi:
         return [
             Route("/agent/v1/enroll", self.enroll, methods=["POST"]),
             Route("/agent/v1/packets", self.packets, methods=["POST"]),
+            Route("/agent/v1/sync", self.sync, methods=["POST"]),
             Route("/agent/v1/hello", self.hello, methods=["GET"]),
         ]
 
     async def hello(self, request: Request) -> Response:
         """Answer an agent's greeting."""
-        endpoint = await self._identify(request)
+        endpoint = await self._gate.admit(request)
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
         return web.answer({"server_id": self._server_id, "time_us": now_us()})
@@ -87,15 +102,15 @@ class AgentApi:
         """Give an agent its certificate for a one-time token."""
         try:
             body = await self._body(request, request.stream(), _ENROL_BYTES, _ENROL_BYTES)
-            asked = msgspec.json.decode(body, type=EnrolmentRequest)
+            asked = web.decode(body, EnrolmentRequest)
             enrolled = await asyncio.to_thread(
                 self._endpoints.enroll, self._authority, asked, web.address(request)
             )
         except EnrolmentRefused as error:
             log.warning("enrolment_refused", address=web.address(request), reason=str(error))
             return web.refusal(403, str(error))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return web.refusal(400, f"Bad Request: {error}")
+        except BadRequest as error:
+            return web.refusal(400, str(error))
         except BodyError as error:
             return _bad_body(error)
         except ClientDisconnect:
@@ -105,17 +120,36 @@ class AgentApi:
 
     async def packets(self, request: Request) -> Response:
         """Take one packet of events."""
-        endpoint = await self._identify(request)
+        endpoint = await self._gate.admit(request)
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
-        spool = request.headers.get("deodar-spool", "")
-        number = request.headers.get("deodar-packet", "")
-        if not _SPOOL.fullmatch(spool):
-            return web.refusal(400, "Bad Request: the header Deodar-Spool is missing or malformed")
-        if not _PACKET.fullmatch(number):
-            return web.refusal(400, "Bad Request: the header Deodar-Packet is no positive number")
-        agent_id = endpoint.agent_id
-        return await self._take(request, Origin(f"{agent_id}/{spool}", int(number), agent_id))
+        try:
+            origin = _origin(request, endpoint.agent_id)
+        except BadRequest as error:
+            return web.refusal(400, str(error))
+        return await self._take(request, origin)
+
+    async def sync(self, request: Request) -> Response:
+        """Take an agent's report and tell it of the policy."""
+        endpoint = await self._gate.admit(request, note=False)
+        if not isinstance(endpoint, msgspec.Struct):
+            return endpoint
+        try:
+            async with self._room(request):
+                body = await self._body(request, request.stream(), LARGEST_BODY, LARGEST_BODY)
+                take = self._synchronization.take
+                told = await asyncio.to_thread(take, endpoint, body, web.address(request))
+        except BadRequest as error:
+            return web.refusal(400, str(error))
+        except NotThisAgent as error:
+            return web.refusal(403, str(error))
+        except BodyError as error:
+            return _bad_body(error)
+        except LogUnavailable as error:
+            return web.refusal(503, f"Service Unavailable: {error}", error.retry_after)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        return web.answer(told)
 
     async def _take(self, request: Request, origin: Origin) -> Response:
         try:
@@ -123,6 +157,8 @@ class AgentApi:
                 return _receipt(await self._received(request, origin))
         except BodyError as error:
             return _bad_body(error)
+        except PartlyTaken as error:
+            return web.answer({"error": str(error), "committed": error.committed}, 409)
         except TooManyEvents as error:
             return web.refusal(413, str(error))
         except LogUnavailable as error:
@@ -174,41 +210,24 @@ class AgentApi:
             time_limit=self._bounds.body_timeout,
         )
 
-    async def _identify(self, request: Request) -> Endpoint | Response:
-        """Return the endpoint that calls, or the refusal; the body is still unread."""
-        certificate: bytes | None = request.scope.get("client_certificate")
-        if certificate is None:
-            return web.refusal(401, "Unauthorized: a client certificate is needed")
-        digest = fingerprint(certificate)
-        problem = self._problem(certificate, digest)
-        if problem is not None:
-            log.warning("agent_refused", digest=digest, reason=problem.value)
-            return web.refusal(403, f"Forbidden: the certificate {problem.value}")
-        endpoint = await asyncio.to_thread(self._endpoints.by_digest, digest)
-        if endpoint is None or endpoint.state != ENROLLED:
-            reason = "is not enrolled" if endpoint is None else "was revoked"
-            log.warning("agent_refused", digest=digest, reason=reason)
-            return web.refusal(403, f"Forbidden: this endpoint {reason}")
-        told = _AGENT.match(request.headers.get("user-agent", ""))
-        version = told[1] if told else ""
-        await asyncio.to_thread(
-            self._endpoints.note_contact, endpoint, web.address(request), version
-        )
-        return endpoint
 
-    def _problem(self, certificate: bytes, digest: str) -> CertificateProblem | None:
-        """Check a certificate's signature and dates, again only after a while."""
-        now = time.monotonic()
-        checked = self._checked.get(digest)
-        if checked is not None and checked[0] > now - _CHECKED_FOR:
-            return checked[1]
-        problem = check_issued(
-            certificate, self._authority.certificate, datetime.now(UTC), Purpose.CLIENT
-        )
-        if len(self._checked) >= _CHECKED_MOST:
-            self._checked.clear()
-        self._checked[digest] = (now, problem)
-        return problem
+def _origin(request: Request, agent_id: str) -> Origin:
+    """Return what a packet's headers say; raises BadRequest."""
+    spool = request.headers.get("deodar-spool", "")
+    if not _SPOOL.fullmatch(spool):
+        raise BadRequest("Bad Request: the header Deodar-Spool is missing or malformed")
+    last = _number(request, "Deodar-Packet")
+    first = _number(request, "Deodar-Packet-First", str(last))
+    if first > last:
+        raise BadRequest("Bad Request: the header Deodar-Packet-First is above Deodar-Packet")
+    return Origin(f"{agent_id}/{spool}", last, agent_id, first=first)
+
+
+def _number(request: Request, name: str, default: str = "") -> int:
+    text = request.headers.get(name, default)
+    if not _PACKET.fullmatch(text):
+        raise BadRequest(f"Bad Request: the header {name} is no positive number")
+    return int(text)
 
 
 async def _recorded(stream: AsyncIterable[bytes], copy: bytearray) -> AsyncIterator[bytes]:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from deodar.edr import cli_dead_letters, cli_endpoints, cli_external_systems, durations, output
+from deodar.edr import (
+    cli_dead_letters,
+    cli_endpoints,
+    cli_external_systems,
+    cli_policy,
+    durations,
+    output,
+)
 from deodar.edr import importer as imports
 from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import ControlError, EdrError
@@ -38,6 +45,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(cli_external_systems.app, name="external-systems")
 app.add_typer(cli_endpoints.app, name="endpoints")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.add_typer(cli_policy.app, name="policy")
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 

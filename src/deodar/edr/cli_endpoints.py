@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deodar.edr import output
+from deodar.edr import endpoint_page, output
 from deodar.edr.enrolment import Endpoint, Endpoints
 from deodar.edr.installation import open_
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
@@ -27,6 +27,9 @@ _COLUMNS = {
     "agent_version": "Agent version",
     "address": "Address",
     "last_contact_us": "Last contact",
+    "synchronized_us": "Synchronized",
+    "policy_version": "Policy",
+    "stopped_tasks": "Stopped tasks",
 }
 
 
@@ -35,6 +38,22 @@ def list_(directory: Directory, as_json: Json = False) -> None:
     """Show all endpoints."""
     with _endpoints(directory) as endpoints:
         _show(endpoints.list(), as_json=as_json)
+
+
+@app.command()
+def show(
+    directory: Directory,
+    agent: Annotated[str, typer.Argument(help="The agent's id, or its host's name.")],
+    as_json: Json = False,
+) -> None:
+    """Show one endpoint with the whole report of its last synchronization."""
+    with _endpoints(directory) as endpoints:
+        found = endpoints.find(agent)
+        page = endpoint_page.page(found, endpoints.report(found.agent_id))
+    if as_json:
+        output.print_json(page)
+    else:
+        output.print_line(endpoint_page.text(page))
 
 
 @app.command()

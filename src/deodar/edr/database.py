@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "deodar_edr_version"
 
 
@@ -91,7 +91,12 @@ def record(
 ) -> None:
     """Add an audit row within the transaction of the change that it tells of."""
     row = {"time_us": now_us(), "action": action, "subject": subject, "details": details}
-    connection.execute(audit.insert().values(**row, user=user or f"uid {os.getuid()}"))
+    connection.execute(audit.insert().values(**row, user=user or this_user()))
+
+
+def this_user() -> str:
+    """Return who runs this process, as audit rows name them."""
+    return f"uid {os.getuid()}"
 
 
 def _engine(url: str) -> Engine:

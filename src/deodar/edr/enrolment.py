@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 
 from deodar.edr.database import now_us, record
-from deodar.edr.errors import EnrolmentRefused, NotKnown
+from deodar.edr.errors import Ambiguous, EnrolmentRefused, NotKnown
 from deodar.edr.tables import endpoints, enrolment_tokens
 from deodar.tls import certificates
 from deodar.tls.errors import CertificateError
@@ -79,6 +79,16 @@ class Endpoint(msgspec.Struct, frozen=True):
     address: str
     enrolled_us: int
     last_contact_us: int
+    synchronized_us: int
+    policy_version: int
+    """Of the policy that the agent followed when it last synchronized; 0 for none."""
+    stopped_tasks: str
+    """Which of the tasks that keep telemetry going the agent reported as stopped then."""
+
+
+# All but the report, which is read for one endpoint at a time.
+_SELECT = select(*(endpoints.c[name] for name in Endpoint.__struct_fields__))
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -143,16 +153,39 @@ class Endpoints:
             record(connection, "endpoint enroll", agent_id, request.host.name, user=address)
         return Enrolled(agent_id, issued.decode(), authority.certificate.decode())
 
+    def find(self, name: str) -> Endpoint:
+        """Return the endpoint of an agent's id or, if only one has it, a host's name.
+
+        Raises NotKnown or Ambiguous.
+        """
+        table = endpoints.c
+        query = _SELECT.where((table.agent_id == name) | (table.name == name)).limit(_SHOWN)
+        with self._database.read() as connection:
+            rows = [_endpoint(row) for row in connection.execute(query).all()]
+        exact = [row for row in rows if row.agent_id == name] or rows
+        if not exact:
+            raise NotKnown(_unknown(name))
+        if len(exact) > 1:
+            ids = ", ".join(row.agent_id for row in exact)
+            raise Ambiguous(f"several endpoints are named '{name}'; give an agent's id: {ids}")
+        return exact[0]
+
+    def report(self, agent_id: str) -> str:
+        """Return the JSON of what an agent said when it last synchronized; "" if it never did."""
+        query = select(endpoints.c.report).where(endpoints.c.agent_id == agent_id)
+        with self._database.read() as connection:
+            return str(connection.execute(query).scalar() or "")
+
     def by_digest(self, digest: str) -> Endpoint | None:
         """Return the endpoint with a certificate, enrolled or revoked, or None."""
-        query = select(endpoints).where(endpoints.c.digest == digest)
+        query = _SELECT.where(endpoints.c.digest == digest)
         with self._database.read() as connection:
             row = connection.execute(query).first()
         return None if row is None else _endpoint(row)
 
     def list(self) -> list[Endpoint]:
         """Return all endpoints in the order of their enrolment."""
-        query = select(endpoints).order_by(endpoints.c.enrolled_us)
+        query = _SELECT.order_by(endpoints.c.enrolled_us)
         with self._database.read() as connection:
             return [_endpoint(row) for row in connection.execute(query).all()]
 
@@ -161,9 +194,9 @@ class Endpoints:
         key = endpoints.c.agent_id == agent_id
         with self._database.write() as connection:
             connection.execute(update(endpoints).where(key).values(state=REVOKED))
-            row = connection.execute(select(endpoints).where(key)).first()
+            row = connection.execute(_SELECT.where(key)).first()
             if row is None:
-                raise NotKnown(f"no endpoint '{agent_id}'; see: deodar edr endpoints list")
+                raise NotKnown(_unknown(agent_id))
             record(connection, "endpoint revoke", agent_id)
             return _endpoint(row)
 
@@ -178,6 +211,10 @@ class Endpoints:
         key = endpoints.c.agent_id == endpoint.agent_id
         with self._database.write() as connection:
             connection.execute(update(endpoints).where(key).values(**values))
+
+
+def _unknown(name: str) -> str:
+    return f"no endpoint '{name}'; see: deodar edr endpoints list"
 
 
 def _hash(secret: str) -> str:

@@ -9,9 +9,12 @@ The tree::
         ├── TokenError              a continuation token cannot be used; `reason` says why
         ├── ControlDataError        the database of control data cannot be used
         ├── NotKnown                no external system, endpoint or token goes by that name
-        ├── Ambiguous               several external systems go by that name
+        ├── Ambiguous               several external systems or endpoints go by that name
         ├── NotAcceptable           an external system cannot be accepted as it is
         ├── EnrolmentRefused        an enrolment token or request is not good
+        ├── NotThisAgent            an agent reports under another's id than its certificate's
+        ├── PolicyProblem           a policy cannot be set or shown
+        ├── PartlyTaken             the log has the first part of a packet; send the rest alone
         ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
         ├── LogUnavailable          the event log takes nothing now; repeat later
         └── ControlError            the running server refused or did not answer a local command
@@ -59,7 +62,7 @@ class NotKnown(EdrError):  # noqa: N818
 
 
 class Ambiguous(EdrError):  # noqa: N818
-    """Several external systems go by the name that was given; the text lists them."""
+    """Several external systems or endpoints go by the name that was given; the text lists them."""
 
 
 class NotAcceptable(EdrError):  # noqa: N818
@@ -68,6 +71,25 @@ class NotAcceptable(EdrError):  # noqa: N818
 
 class EnrolmentRefused(EdrError):  # noqa: N818
     """An enrolment token is unknown, used or outdated, or the request beside it is not good."""
+
+
+class NotThisAgent(EdrError):  # noqa: N818
+    """An agent's report has another id than its certificate."""
+
+
+class PolicyProblem(EdrError):  # noqa: N818
+    """A policy cannot be set, or the one that was asked for is not there."""
+
+
+class PartlyTaken(EdrError):  # noqa: N818
+    """The log has a packet's events up to the number `committed`, but not those after it."""
+
+    def __init__(self, first: int, last: int, committed: int) -> None:
+        super().__init__(
+            f"Conflict: of the packets {first} to {last} those up to {committed} are in the log; "
+            f"send again from {committed + 1} on"
+        )
+        self.committed = committed
 
 
 class PacketRefused(EdrError):  # noqa: N818

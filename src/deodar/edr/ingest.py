@@ -41,13 +41,15 @@ class Origin:
     """Where a packet comes from, and its number there.
 
     `agent_id` is put into its events, if known; `first_line` is the number of the packet's first
-    line in the file that it was cut from, for dead letters.
+    line in the file that it was cut from, for dead letters. `first` is the number of the first
+    packet in it when several were put together to one (0: it is one); `number` is the last one's.
     """
 
     source: str
     number: int
     agent_id: str = ""
     first_line: int = 1
+    first: int = 0
 
     @property
     def batch_id(self) -> str:
@@ -85,11 +87,11 @@ class Ingest:
     async def take(self, origin: Origin, body: bytes) -> Receipt:
         """Take one packet; returns when its events are durable.
 
-        Packets of one source are taken in the order of the calls. Raises TooManyEvents, and
-        LogUnavailable when it must be sent again.
+        Packets of one source are taken in the order of the calls. Raises TooManyEvents,
+        LogUnavailable when it must be sent again, and PartlyTaken when only the rest of it must.
         """
         async with self._turn(origin.source):
-            if self._log.was_taken(origin.source, origin.number):
+            if self._log.was_taken(origin.source, origin.number, origin.first):
                 return Receipt(origin.number, duplicate=True)
             packet, dead = await self._off_loop(partial(decode, origin, body, self._max_events))
             if dead:
@@ -104,8 +106,9 @@ class Ingest:
             return Receipt(origin.number, packet.events, len(dead))
 
     async def bury(self, origin: Origin, reason: str, body: bytes) -> Receipt:
-        """Keep a packet that cannot be read at all as one dead letter."""
+        """Keep a packet that cannot be read at all as one dead letter; raises PartlyTaken."""
         async with self._turn(origin.source):
+            self._log.was_taken(origin.source, origin.number, origin.first)
             await self._bury(origin, [DeadLetter(reason, "", origin.first_line, body)])
             return Receipt(origin.number, 0, 1)
 
@@ -140,7 +143,7 @@ def decode(origin: Origin, body: bytes, max_events: int) -> tuple[Packet | None,
         return None, dead
     stamp = Stamp(origin.batch_id, origin.agent_id, now_us())
     raw, fields = stamp.put(decoded, [numbers[row] for row in decoded.rows])
-    return Packet(origin.source, origin.number, fields, raw), dead
+    return Packet(origin.source, origin.number, fields, raw, origin.first), dead
 
 
 def split(body: bytes) -> tuple[Sequence[int], list[bytes], list[DeadLetter]]:

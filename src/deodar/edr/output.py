@@ -55,11 +55,12 @@ def plain(value: object) -> str:
 
 def _cell(name: str, value: Any) -> Text:
     if name.endswith("_us"):
-        return Text(_moment(value))
+        return Text(moment(value))
     return Text(plain(value))
 
 
-def _moment(us: int) -> str:
+def moment(us: int) -> str:
+    """Return a time in µs for people."""
     if not us:
         return "never"
     return datetime.fromtimestamp(us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -17,12 +17,15 @@ from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.edr import control, metrics, web
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.enrolment import Endpoints
+from deodar.edr.errors import ControlDataError
 from deodar.edr.events_api import EventsApi
 from deodar.edr.external_systems import Register
 from deodar.edr.filters import FilterStore
 from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
 from deodar.edr.log import eventlog, retention
+from deodar.edr.policies import Policies
+from deodar.edr.synchronization import Synchronization
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
 from deodar.kit.serve import Endpoint, serve
@@ -149,13 +152,19 @@ def _app(
     agents = AgentApi(
         Endpoints(database),
         parts.ingest,
+        Synchronization(database, Policies(database), installation.server_id),
         installation.authority,
         installation.server_id,
         settings.ingest,
     )
     app = Starlette(
         routes=[*events.routes, *agents.routes],
-        exception_handlers={404: _not_found, 405: _not_allowed, Exception: _failed},
+        exception_handlers={
+            404: _not_found,
+            405: _not_allowed,
+            ControlDataError: _no_control_data,
+            Exception: _failed,
+        },
     )
     app.router.redirect_slashes = False
     return app
@@ -187,6 +196,11 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
 
 async def _not_allowed(_request: Request, _error: Exception) -> Response:
     return web.refusal(405, "Method Not Allowed")
+
+
+async def _no_control_data(_request: Request, error: Exception) -> Response:
+    log.error("control_data_unavailable", reason=str(error))
+    return web.refusal(503, "Service Unavailable: the server's database does not answer", 5)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""The tables of control data: external systems, endpoints, enrolment tokens, filters, audit.
+"""The tables of control data: external systems, endpoints, policies, tokens, filters, audit.
 
 Times are µs since the epoch in 64-bit integers, so that SQLite and PostgreSQL keep the same.
 The migrations in ``deodar.edr.migrations`` make these tables; a test holds both equal.
@@ -56,6 +56,31 @@ endpoints = Table(
     Column("address", String(64), nullable=False, server_default=""),
     Column("enrolled_us", BigInteger, nullable=False),
     Column("last_contact_us", BigInteger, nullable=False, server_default="0"),
+    # When the agent last synchronized, and what it said then; `report` is JSON.
+    Column("synchronized_us", BigInteger, nullable=False, server_default="0"),
+    Column("policy_version", BigInteger, nullable=False, server_default="0"),
+    Column("stopped_tasks", String(256), nullable=False, server_default=""),
+    Column("report", Text, nullable=False, server_default=""),
+)
+
+# What agents must do now; a cleared policy has no settings (null), but keeps its version.
+policies = Table(
+    "policies",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("settings", Text, nullable=True),
+    Column("updated_us", BigInteger, nullable=False),
+)
+
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("settings", Text, nullable=True),
+    Column("made_us", BigInteger, nullable=False),
+    Column("user", String(128), nullable=False),
 )
 
 enrolment_tokens = Table(

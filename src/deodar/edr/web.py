@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from starlette.responses import Response
 
+from deodar.edr.errors import BadRequest
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from starlette.requests import Request
 
 T = TypeVar("T")
+_LONGEST_REASON = 500
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -29,6 +32,16 @@ def refusal(status: int, text: str, retry_after: int | None = None) -> Response:
     """Return an error answer ``{"error": text}``, perhaps with Retry-After in seconds."""
     headers = None if retry_after is None else {"Retry-After": str(retry_after)}
     return answer({"error": text}, status, headers)
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """Return a JSON body as `kind`; raises BadRequest, also for one that is nested too deeply."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(f"Bad Request: {str(error)[:_LONGEST_REASON]}") from error
+    except RecursionError as error:
+        raise BadRequest("Bad Request: the JSON is nested too deeply") from error
 
 
 def address(request: Request) -> str:

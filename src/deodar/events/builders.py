@@ -36,6 +36,7 @@ LINUX_MIX: Mapping[str, float] = {
     "threatprocessingresult": 0.3,
     "applock": 0.2,
     "telemetry_loss": 0.2,
+    "agent_task_state": 0.1,
 }
 """How often each type comes on a Linux endpoint, by weight."""
 

@@ -199,6 +199,19 @@ def telemetry_loss(bench: Bench) -> Fields:
     }
 
 
+def agent_task_state(bench: Bench) -> Fields:
+    """A task of the agent is stopped, or cannot go on."""
+    state, reason = bench.rng.choice((("Stopped", ""), ("Stopped", "no sensor"), ("Started", "")))
+    because = {"TaskReason": reason} if reason else {}
+    return {
+        "TaskName": "Behavior_Detection",
+        "TaskId": 20,
+        "TaskState": state,
+        "Initiator": bench.rng.choice(("User", "Product")),
+        **because,
+    }
+
+
 def module(bench: Bench) -> Fields:
     """A Windows process loads a library."""
     library = bench.rng.choice(samples.WINDOWS_LIBRARIES)
@@ -301,6 +314,7 @@ LINUX: dict[str, Callable[[Bench], Fields]] = {
         threatdetect,
         threatprocessingresult,
         telemetry_loss,
+        agent_task_state,
     )
 }
 WINDOWS: dict[str, Callable[[Bench], Fields]] = {

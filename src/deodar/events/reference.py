@@ -48,14 +48,17 @@ def main() -> None:
 
 def _types() -> Iterator[str]:
     yield "## Event types\n"
-    yield "| Type | Meaning | Endpoints | Fields beside those of every event |"
-    yield "|---|---|---|---|"
+    yield "When there is too much, events of low importance are held back or given up first, those"
+    yield "of high importance last.\n"
+    yield "| Type | Meaning | Endpoints | Importance | Fields beside those of every event |"
+    yield "|---|---|---|---|---|"
     for kind in VOCABULARY.types.values():
         marks = " **D**" if kind.extension else ""
         alias = "".join(f", also read as `{name}`" for name in kind.aliases)
         where = "Linux" if kind.extension else "Linux, Windows" if kind.linux else "Windows"
         meaning = f"{kind.title}: {kind.meaning}{alias}"
-        yield f"| `{kind.name}`{marks} | {meaning} | {where} | {_parts(kind)} |"
+        cells = (f"`{kind.name}`{marks}", meaning, where, kind.importance, _parts(kind))
+        yield f"| {' | '.join(cells)} |"
     yield ""
 
 

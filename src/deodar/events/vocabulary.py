@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
+from deodar.events.importance import Importance  # noqa: TC001  # msgspec asks for it at run time
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -53,6 +55,7 @@ class EventType(msgspec.Struct, frozen=True):
     fields: tuple[str, ...]
     linux: bool
     extension: bool
+    importance: Importance
     aliases: tuple[str, ...] = ()
 
 
@@ -96,6 +99,7 @@ class Vocabulary:
             fields=tuple(dict.fromkeys(self.common + own)),
             linux=data.linux,
             extension=data.extension,
+            importance=data.importance,
             aliases=data.aliases,
         )
 
@@ -137,6 +141,7 @@ class _RawGroup(msgspec.Struct, forbid_unknown_fields=True):
 class _RawType(msgspec.Struct, forbid_unknown_fields=True):
     title: str
     meaning: str
+    importance: Importance
     linux: bool
     groups: tuple[str, ...]
     extension: bool = False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deodar.agent.enrich.events import CONVERTERS, event_of
+from deodar.agent.enrich.events import CONVERTERS, TYPES, event_of, follow, loss_fields
 from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.enrich.proc import live_process
 from deodar.agent.sensors.base import (
@@ -18,7 +18,6 @@ from deodar.agent.sensors.base import (
     Exit,
     Fork,
     Listen,
-    Lost,
     ProcessKey,
     Record,
 )
@@ -70,7 +69,6 @@ def records() -> list[Record]:
             NOW, CHILD, "outbound", socket.AF_INET, 6, "127.0.0.1", 5, "192.0.2.1", 443, uid=1
         ),
         Listen(NOW, CHILD, "::", 80, 6),
-        Lost(NOW, 12, "bpf", "the ring buffer was full"),
     ]
 
 
@@ -88,6 +86,11 @@ def test_every_event_fits_the_vocabulary(context: Context, record: Record) -> No
 
 def test_every_kind_of_record_has_a_converter() -> None:
     assert {type(record) for record in records()} == set(CONVERTERS)
+
+
+def test_the_type_of_an_event_is_known_before_it_is_made(context: Context) -> None:
+    for record in records():
+        assert event_of(context, record)["EventType"] == TYPES[type(record)]
 
 
 def test_process_tells_program_parent_and_users(context: Context) -> None:
@@ -218,8 +221,26 @@ def test_process_of_which_nothing_was_seen_has_its_name(context: Context) -> Non
     assert event["SystemPid"] == CHILD.pid
 
 
-def test_loss_is_told_with_count_place_and_reason(context: Context) -> None:
-    event = event_of(context, Lost(NOW, 12, "bpf", "the ring buffer was full"))
+def test_loss_is_told_with_count_place_and_reason() -> None:
+    event = loss_fields(12, "bpf", "the ring buffer was full", NOW, NOW + 5_000)
     assert (event["LostCount"], event["LostStage"]) == (12, "bpf")
     assert event["LostReason"] == "the ring buffer was full"
-    assert event["LostFirstTime"] == event["LostLastTime"] == NOW // 1000
+    assert (event["LostFirstTime"], event["LostLastTime"]) == (NOW // 1000, NOW // 1000 + 5)
+
+
+def test_processes_of_records_without_an_event_can_be_named_later(context: Context) -> None:
+    """Their programs are not read for that, only when somebody asks."""
+    follow(context, Fork(NOW, CHILD, own_key(), uid=1, comm=b"true"))
+    forked = context.processes.get(CHILD)
+    assert forked is not None
+    assert forked.image.exe == os.path.realpath(sys.executable)
+    follow(context, started())
+    process = context.processes.get(CHILD)
+    assert process is not None
+    assert (process.image.exe, process.image.looked_up) == (str(PROGRAM), False)
+    assert context.hasher.misses == 0
+    grandchild = ProcessKey(4_000_009, 60_000_000)
+    event = event_of(context, Fork(NOW, grandchild, CHILD, comm=b"true"))
+    assert event["ParentFileFullName"] == str(PROGRAM)
+    follow(context, Exit(NOW, CHILD))
+    assert process.ended

@@ -29,9 +29,14 @@ def test_os_release_is_unquoted(tmp_path: Path) -> None:
     assert values["VERSION_ID"] == "12"
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:9443", "https://127.1.2.3"])
-def test_address_is_that_of_the_way_to_the_server(url: str) -> None:
-    assert host.address_towards(url) == "127.0.0.1"
+@pytest.mark.parametrize("server", ["127.0.0.1:9443", "127.1.2.3:1"])
+def test_address_is_that_of_the_way_to_the_server(server: str) -> None:
+    assert host.address_towards(server) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("server", ["::1:9443", "[::1]:9443"])
+def test_server_may_have_an_address_of_ipv6(server: str) -> None:
+    assert host.address_towards(server) in ("::1", "")
 
 
 def test_server_given_by_name_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,12 +44,13 @@ def test_server_given_by_name_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("a name service was asked")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    by_name = host.address_towards("https://name.invalid:1")
+    by_name = host.address_towards("name.invalid:1")
     assert by_name in (
-        host.address_towards("https://192.0.2.1"),
-        host.address_towards("https://[2001:db8::1]"),
+        host.address_towards("192.0.2.1:443"),
+        host.address_towards("[2001:db8::1]:443"),
     )
 
 
-def test_nonsense_gives_no_address() -> None:
-    assert host.address_towards("nonsense") == ""
+@pytest.mark.parametrize("server", ["", "nonsense"])
+def test_nonsense_gives_no_address(server: str) -> None:
+    assert host.address_towards(server) == ""

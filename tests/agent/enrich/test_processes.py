@@ -30,7 +30,7 @@ def test_unknown_start_means_the_newest_of_that_pid() -> None:
     assert found.key.start == 2 * TICK
 
 
-def test_ended_process_still_names_its_children_for_a_minute() -> None:
+def test_ended_process_still_names_its_children_for_some_seconds() -> None:
     processes = table()
     parent, other = process(5), process(6)
     processes.put(parent)

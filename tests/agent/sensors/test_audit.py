@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from deodar.agent.sensors import audit_control
+from deodar.agent.sensors import audit_control, audit_readers
 from deodar.agent.sensors.audit import AuditSensor
 from deodar.agent.sensors.audit_control import LOCKED, Status
 from deodar.agent.sensors.base import Exec, Exit
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.sensors.netlink import message
+
+
+@pytest.fixture(autouse=True)
+def run_folder(tmp_path, monkeypatch):
+    """Where the sensor notes what it changed."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
 
 
 @pytest.fixture
@@ -82,10 +88,12 @@ def test_close_puts_everything_back():
     sensor = AuditSensor()
     sensor.open()
     assert audit_control.status().enabled == 1
+    assert audit_control.status().backlog_wait == 0
     assert len(audit_control.rules()) == len(rules) + 2
     sensor.close()
     after = audit_control.status()
     assert (after.enabled, after.backlog_limit) == (before.enabled, before.backlog_limit)
+    assert after.backlog_wait == before.backlog_wait
     assert audit_control.rules() == rules
     assert sensor.read(0) == []
 
@@ -108,6 +116,25 @@ def test_locked_rules_are_a_clear_refusal(monkeypatch):
     with pytest.raises(SensorUnavailable, match=r"locked.*auditctl -e 2.*remove"):
         AuditSensor().open()
     assert audit_control.rules() == rules
+
+
+@pytest.mark.root
+def test_kernel_that_would_panic_is_not_given_more_records(monkeypatch):
+    before = audit_control.rules()
+    monkeypatch.setattr(audit_control, "status", lambda: Status(1, 1, 64, 0, failure=2))
+    with pytest.raises(SensorUnavailable, match=r"auditctl -f 2.*-f 1"):
+        AuditSensor().open()
+    assert audit_control.rules() == before
+
+
+@pytest.mark.root
+def test_active_audit_socket_of_the_journal_gives_advice(monkeypatch):
+    monkeypatch.setattr(audit_readers, "journal_reads", lambda _proc: True)
+    sensor = AuditSensor()
+    assert sensor.advice == []
+    sensor.open()
+    sensor.close()
+    assert "systemctl mask systemd-journald-audit.socket" in sensor.advice[0]
 
 
 def test_unknown_bytes_are_counted_and_the_rest_goes_on():

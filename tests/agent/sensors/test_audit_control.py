@@ -56,3 +56,24 @@ def test_backlog_limit_can_be_set_and_put_back():
     finally:
         control.set_backlog_limit(before.backlog_limit)
     assert control.status().backlog_limit == before.backlog_limit
+
+
+@pytest.mark.root
+def test_wait_can_be_switched_off_and_put_back():
+    before = control.status()
+    control.set_backlog_wait(0)
+    try:
+        assert control.status().backlog_wait == 0
+    finally:
+        control.set_backlog_wait(before.backlog_wait)
+    assert control.status().backlog_wait == before.backlog_wait
+
+
+def test_keys_are_found_behind_other_texts():
+    """A rule as auditctl makes it: -a always,exit -F exe=/bin/x -F path=/etc/y -k one."""
+    fields, texts = (112, 105, 11, 210), (b"/bin/x", b"/etc/y", None, b"one")
+    values = [7 if text is None else len(text) for text in texts]
+    words = [4, 2, 4, *[0] * 64, *fields, *[0] * 60, *values, *[0] * 60, *[0] * 64, 15]
+    rule = struct.pack("<260I", *words) + b"/bin/x/etc/yone"
+    assert control.keys(rule) == [b"one"]
+    assert control.keys(control.exec_rule(CALLS)) == [control.KEY]

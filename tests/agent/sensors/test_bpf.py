@@ -471,10 +471,15 @@ def program_exists(number):
     return True
 
 
-def test_exec_on_a_quiet_host_wakes_the_reader(bpf, mark, monkeypatch):
-    """With the timer out of the way only the kernel's wake-up can end the wait in time."""
+def sleeping(monkeypatch):
+    """Take the timers out of the way: only a wake-up by the kernel can end a wait in time."""
     monkeypatch.setattr(module, "TICK", 60.0)
+    monkeypatch.setattr(module, "SLEEP", 60.0)
     monkeypatch.setattr(module, "QUIET", 0.0)
+
+
+def test_exec_on_a_quiet_host_wakes_the_reader(bpf, mark, monkeypatch):
+    sleeping(monkeypatch)
     later = threading.Timer(0.5, subprocess.run, args=([TRUE, mark],))
     later.start()
     before = time.monotonic()
@@ -483,6 +488,103 @@ def test_exec_on_a_quiet_host_wakes_the_reader(bpf, mark, monkeypatch):
         records += bpf.read(30.0)
     later.join()
     assert time.monotonic() - before < 25
+
+
+@pytest.mark.parametrize("kind", [Connection, Listen, Fork, Exit])
+def test_record_of_every_kind_wakes_the_reader(bpf, monkeypatch, kind):
+    """All of one process that runs no program: a fork, a listener, a connection, the end."""
+    sleeping(monkeypatch)
+
+    def work():
+        if kind in (Fork, Exit):
+            child = os.fork()
+            if not child:
+                time.sleep(0.3 if kind is Exit else 0)
+                os._exit(7)
+            os.waitpid(child, 0)
+            return
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            if kind is Connection:
+                time.sleep(0.3)
+                with socket.create_connection(server.getsockname()):
+                    pass
+
+    later = threading.Timer(0.3, work)
+    later.start()
+    before = time.monotonic()
+    records = []
+    while not any(isinstance(r, kind) for r in records) and time.monotonic() - before < 25:
+        records += bpf.read(30.0)
+    later.join()
+    assert time.monotonic() - before < 25
+
+
+def test_exec_wakes_the_reader_though_its_fork_did_already(bpf, mark):
+    """As before other kinds of records could: the delay of an exec is that of a wake-up."""
+    delays = []
+    for number in range(10):
+        while bpf.read(0.15):  # until the host is quiet
+            pass
+        later = threading.Timer(0.05, subprocess.run, args=([TRUE, mark, str(number)],))
+        later.start()
+        found = []
+        while not found:
+            found = marked(bpf.read(5.0), mark)
+            delays.append(time.time_ns() - found[0].time_ns) if found else None
+        later.join()
+    assert sorted(delays)[len(delays) // 2] < module.TICK / 2 * 1e9
+
+
+def test_under_load_the_reader_is_not_woken_but_looks_by_the_clock(bpf):
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            os.waitpid(os.posix_spawn(TRUE, [TRUE], {}), 0)
+
+    bpf.read(0.1)
+    worker = threading.Thread(target=load)
+    worker.start()
+    try:
+        while not bpf.read(1.0):
+            pass
+        before, batches = time.monotonic(), 0
+        while time.monotonic() - before < 1.0:
+            batches += bool(bpf.read(1.0))
+    finally:
+        stop.set()
+        worker.join()
+    assert batches <= 1.5 / module.TICK
+
+
+def test_quiet_reader_sleeps(bpf):
+    loaded = bpf.session.loaded
+    while loaded.links:
+        os.close(loaded.links.pop())  # this host's other processes are not to disturb
+    while bpf.read(0.3):
+        pass
+    used = time.thread_time()
+    assert bpf.read(3.0) == []
+    assert time.thread_time() - used < 0.01
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_interrupt_ends_a_read(bpf, early):
+    loaded = bpf.session.loaded
+    while loaded.links:
+        os.close(loaded.links.pop())
+    while bpf.read(0.3):
+        pass
+    if early:
+        bpf.interrupt()
+    else:
+        threading.Timer(0.5, bpf.interrupt).start()
+    before = time.monotonic()
+    assert bpf.read(30.0) == []
+    assert time.monotonic() - before < 15
+    before = time.monotonic()
+    assert bpf.read(0.2) == []
+    assert time.monotonic() - before >= 0.2
 
 
 def test_close_ends_a_read_of_another_thread():

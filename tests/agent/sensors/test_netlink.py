@@ -124,3 +124,45 @@ def test_listen_gives_a_socket_that_does_not_block():
         pytest.skip("needs CAP_NET_ADMIN for the size of the buffer")
     with channel, pytest.raises(BlockingIOError):
         channel.recv(10)
+
+
+def test_interrupt_ends_a_read_and_no_other(pair):
+    sensor, _ = pair
+    threading.Timer(0.2, sensor.interrupt).start()
+    before = time.monotonic()
+    assert sensor.read(30.0) == []
+    assert time.monotonic() - before < 15
+    before = time.monotonic()
+    assert sensor.read(0.1) == []
+    assert time.monotonic() - before >= 0.1
+
+
+def test_quiet_reader_sleeps(pair):
+    sensor, _ = pair
+    sensor.read(0)
+    used = time.thread_time()
+    assert sensor.read(1.0) == []
+    assert time.thread_time() - used < 0.01
+
+
+def test_losses_are_asked_for_only_after_records(pair, monkeypatch):
+    sensor, theirs = pair
+    asked = []
+    monkeypatch.setattr("deodar.agent.sensors.netlink.LOSS_INTERVAL", 0.0)
+    monkeypatch.setattr(sensor, "_count_losses", lambda: asked.append(1))
+    for _ in range(3):
+        sensor.read(0)
+    before = len(asked)
+    for _ in range(3):
+        sensor.read(0)
+    assert len(asked) == before
+    theirs.send(b"one")
+    sensor.read(1.0)
+    assert len(asked) == before + 1
+
+
+def test_kernel_is_told_before_the_socket_is_closed(pair, monkeypatch):
+    sensor, theirs = pair
+    monkeypatch.setattr(sensor, "_leave", lambda channel: channel.send(b"bye"))
+    sensor.close()
+    assert theirs.recv(10) == b"bye"

@@ -184,3 +184,18 @@ def test_closed_sensor_reads_nothing(file: Path) -> None:
     source.close()
     source.close()
     assert source.read(0.01) == []
+
+
+def test_interrupt_ends_a_read_that_waits_for_its_rate(tmp_path):
+    import threading
+
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(b'{"Id": 1}\n' * 3)
+    sensor = ReplaySensor(ReplayOptions(file, rate=0.01))
+    sensor.open()
+    assert sensor.read(0)
+    threading.Timer(0.2, sensor.interrupt).start()
+    before = time.monotonic()
+    assert sensor.read(30.0) == []
+    assert time.monotonic() - before < 15
+    sensor.close()

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pyarrow as pa
 import pytest
 
-from deodar.edr.errors import LogUnavailable, PacketRefused
+from deodar.edr.errors import LogUnavailable, PacketRefused, PartlyTaken
 from deodar.edr.log import eventlog
 from deodar.edr.log.packet import Packet
 from deodar.edr.settings import Ingest
@@ -172,6 +173,37 @@ async def test_a_full_queue_refuses_and_what_is_in_it_is_committed(engine):
         assert caught.value.retry_after == 1
         assert await first is True
         assert await log.append(packet(1, 3, "b/1")) is True
+
+
+def joined(first: int, last: int) -> Packet:
+    return dataclasses.replace(packet(last, last - first + 1), first=first)
+
+
+async def test_a_packet_of_which_only_the_beginning_is_there_is_told_where_to_go_on(engine):
+    async with eventlog.running(engine, BOUNDS) as log:
+        assert await log.append(joined(1, 5)) is True
+        assert await log.append(joined(2, 5)) is False
+        for first in (1, 3, 5):
+            with pytest.raises(PartlyTaken, match="from 6 on") as caught:
+                await log.append(joined(first, 9))
+            assert caught.value.committed == 5
+        assert await log.append(joined(6, 9)) is True
+        assert await log.append(packet(9)) is False
+    assert len(stored(engine)) == 9
+
+
+async def test_a_longer_packet_waits_while_its_beginning_is_still_being_tried(engine):
+    """The store is away, the first packet is kept to be tried again; then it comes back."""
+    async with eventlog.running(engine, BOUNDS) as log:
+        with Away(engine):
+            with pytest.raises(LogUnavailable):
+                await log.append(joined(1, 5))
+            with pytest.raises(LogUnavailable):
+                await log.append(joined(1, 9))
+        await until(lambda: log.was_taken("a/1", 5))
+        with pytest.raises(PartlyTaken):
+            await log.append(joined(1, 9))
+    assert len(stored(engine)) == 5
 
 
 async def test_a_packet_that_the_store_cannot_keep_is_refused_alone(engine):

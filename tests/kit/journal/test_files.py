@@ -13,7 +13,9 @@ from deodar.kit.journal.files import (
     identity,
     open_existing,
     read_all,
+    remove_leftovers,
     segment_files,
+    telling,
     write_all,
 )
 
@@ -73,3 +75,19 @@ def test_whole_reads_and_writes(tmp_path):
     close(descriptor)
     close(-1)
     assert open_existing(tmp_path / "absent") == -1
+
+
+def test_leftovers_are_removed_and_nothing_else(tmp_path):
+    for name in ("next", "replacement", "identity.new", "identity"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["identity"]
+
+
+def test_errors_of_the_disk_say_what_could_not_be_done(tmp_path):
+    expected = pytest.raises(
+        JournalUnavailable, match=r"cannot mend the journal .*: Is a directory"
+    )
+    with expected, telling(tmp_path, "mend"):
+        os.open(tmp_path, os.O_WRONLY)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from deodar.kit.journal import (
-    Dropped,
     Journal,
     JournalFull,
     JournalUnavailable,
@@ -55,16 +52,7 @@ def test_an_empty_journal_says_so(tmp_path):
         assert (journal.last_header, journal.bytes_used, journal.damage) == (b"", 0, ())
         assert list(journal.read()) == []
         assert journal.append_many([]) == []
-        assert journal.drop_oldest() == Dropped(0, 0, 0, 0)
-
-
-def test_reading_starts_behind_a_number_and_goes_on_with_what_is_appended_meanwhile(tmp_path):
-    with Journal(tmp_path, segment_bytes=100) as journal:
-        journal.append_many([(b"", b"x" * 40)] * 5)
-        reader = journal.read(after=3)
-        assert next(reader).number == 4
-        journal.append(b"", b"more")
-        assert [record.number for record in reader] == [5, 6]
+        assert journal.stretches() == []
 
 
 def test_everything_is_there_again_after_reopening(tmp_path):
@@ -122,10 +110,10 @@ def test_the_last_header_and_number_outlive_every_record(tmp_path):
         assert len(journal) == 0
     with Journal(tmp_path) as again:
         assert (again.last_header, again.last(), again.first()) == (b"token 4", 5, 0)
-        again.drop_oldest()
     with Journal(tmp_path, max_bytes=600) as bounded:
         assert bounded.append(b"t", b"x" * 300) == 6
-        bounded.drop_oldest()  # leaves a segment without any record
+        bounded.acknowledge(6)
+        bounded.seal()  # leaves a segment without any record
         assert bounded.last_header == b"t"
     with Journal(tmp_path) as again:
         assert (again.last_header, again.last(), len(again)) == (b"t", 6, 0)
@@ -208,36 +196,6 @@ def test_what_is_not_too_large_fits_when_all_else_is_done(tmp_path, size):
             assert journal.bytes_used <= 1_000
 
 
-def test_dropping_frees_the_oldest_segment_and_tells_what_was_lost(tmp_path):
-    with Journal(tmp_path, segment_bytes=400) as journal:
-        for _ in range(10):
-            journal.append(b"", b"x" * 76)  # 100 bytes on disk each
-        journal.acknowledge(1)
-        assert len(_segments(tmp_path)) == 4
-        assert journal.drop_oldest() == Dropped(count=2, first=2, last=3, bytes=200)
-        assert _numbers(journal) == [4, 5, 6, 7, 8, 9, 10]
-        assert journal.acknowledged == 3
-        dropped = 0
-        while (part := journal.drop_oldest()).count:
-            dropped += part.count
-        assert dropped == 7
-        assert (len(journal), journal.last()) == (0, 10)
-        assert journal.append(b"", b"") == 11
-    with Journal(tmp_path) as again:
-        assert _numbers(again) == [11]
-
-
-def test_a_reader_goes_on_when_its_segment_is_dropped(tmp_path):
-    with Journal(tmp_path, segment_bytes=100) as journal:
-        for _ in range(6):
-            journal.append(b"", b"x" * 60)
-        reader = journal.read()
-        assert next(reader).number == 1
-        for _ in range(3):
-            journal.drop_oldest()
-        assert [record.number for record in reader] == [4, 5, 6]
-
-
 def test_a_batch_is_stored_as_a_whole_or_not_at_all(tmp_path):
     with Journal(tmp_path, max_bytes=1_000) as journal:
         journal.append(b"", b"x" * 500)
@@ -305,122 +263,7 @@ def test_threads_may_append_read_and_acknowledge_at_once(tmp_path):
             assert own == [b"%d " % n * 10 for n in range(total // writers)]
 
 
-# Disks that fail
-
-
-class _FullDisk:
-    """Makes pwrite store only part of what it gets, and then fail, until `mend` is called."""
-
-    def __init__(self, monkeypatch, room: int) -> None:
-        self._real, self._room, self.broken = os.pwrite, room, True
-        monkeypatch.setattr(os, "pwrite", self._pwrite)
-
-    def _pwrite(self, descriptor: int, data: bytes, offset: int) -> int:
-        if not self.broken:
-            return self._real(descriptor, data, offset)
-        part = memoryview(data)[: self._room]
-        if not part:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._room -= len(part)
-        return self._real(descriptor, part, offset)
-
-
-@pytest.mark.parametrize("room", [0, 1, 10, 24, 50, 123])
-def test_a_write_that_stops_halfway_leaves_no_trace(tmp_path, monkeypatch, room):
-    with Journal(tmp_path) as journal:
-        journal.append(b"good", b"one")
-        disk = _FullDisk(monkeypatch, room)
-        with pytest.raises(JournalUnavailable, match="No space left on device"):
-            journal.append(b"lost", b"x" * 100)
-        assert (journal.last(), journal.last_header, len(journal)) == (1, b"good", 1)
-        disk.broken = False
-        assert journal.append(b"retry", b"y") == 2
-    with Journal(tmp_path) as again:
-        assert [record.header for record in again.read()] == [b"good", b"retry"]
-        assert (again.damage, again.cut_bytes) == ((), 0)
-
-
-def test_a_new_segment_that_cannot_be_written_leaves_the_old_one_newest(tmp_path, monkeypatch):
-    with Journal(tmp_path, segment_bytes=100) as journal:
-        journal.append(b"good", b"x" * 90)
-        disk = _FullDisk(monkeypatch, room=10)
-        with pytest.raises(JournalUnavailable):
-            journal.append(b"lost", b"x" * 90)
-        assert len(_segments(tmp_path)) == 1
-        disk.broken = False
-        assert journal.append(b"retry", b"x" * 90) == 2
-    with Journal(tmp_path) as again:
-        assert [record.header for record in again.read()] == [b"good", b"retry"]
-
-
-def test_bytes_that_could_not_be_forced_to_disk_do_not_count(tmp_path, monkeypatch):
-    with Journal(tmp_path) as journal:
-        journal.append(b"good", b"")
-
-        def refuse(_descriptor: int) -> None:
-            raise OSError(errno.EIO, "Input/output error")
-
-        with monkeypatch.context() as broken:
-            broken.setattr(os, "fdatasync", refuse)
-            with pytest.raises(JournalUnavailable, match="Input/output error"):
-                journal.append(b"lost", b"")
-        assert _numbers(journal) == [1]
-        assert journal.append(b"retry", b"") == 2
-        assert [record.header for record in journal.read()] == [b"good", b"retry"]
-        monkeypatch.setattr(os, "fdatasync", refuse)
-        with pytest.raises(JournalUnavailable):
-            journal.append(b"lost", b"")
-    with Journal(tmp_path) as again:
-        assert [record.header for record in again.read()] == [b"good", b"retry"]
-
-
-def test_a_really_full_disk_loses_nothing_that_was_confirmed(tmp_path):
-    """The limit of a file's size stands for the disk's end: any user can set it."""
-    code = textwrap.dedent("""
-        import resource, sys
-        from pathlib import Path
-        from deodar.kit.journal import Journal, JournalUnavailable
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
-        journal, confirmed = Journal(Path(sys.argv[1])), 0
-        try:
-            while True:
-                confirmed = journal.append(b"h", b"x" * 333)
-        except JournalUnavailable as error:
-            assert "File too large" in str(error), error
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        assert journal.append(b"after", b"y" * 500) == confirmed + 1
-        print(confirmed)
-    """)
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
-    run = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, timeout=60
-    )
-    assert run.returncode == 0, run.stderr
-    with Journal(tmp_path) as again:
-        assert _numbers(again) == list(range(1, int(run.stdout) + 2))
-        assert again.last_header == b"after"
-
-
-@pytest.mark.root
-def test_a_full_file_system_can_be_freed_by_dropping(tmp_path):
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path]
-    if subprocess.run(mount, capture_output=True).returncode != 0:
-        pytest.skip("may not mount a file system here")
-    try:
-        with Journal(tmp_path, segment_bytes=40_000) as journal:
-            with pytest.raises(JournalUnavailable, match="No space left on device"):
-                _fill(journal, 5_000)
-            kept = len(journal)
-            dropped = journal.drop_oldest()
-            assert dropped.count > 1
-            last = journal.append(b"again", b"x" * 5_000)
-            assert _numbers(journal) == list(range(dropped.last + 1, last + 1))
-            assert len(journal) == kept - dropped.count + 1
-        with Journal(tmp_path) as again:
-            assert again.last_header == b"again"
-            assert again.damage == ()
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
+# Any life
 
 
 def test_a_killed_process_loses_nothing_that_was_confirmed(tmp_path):
@@ -491,10 +334,22 @@ class _Model(RuleBasedStateMachine):
         self.records = [record for record in self.records if record.number > number]
 
     @rule()
-    def drop(self):
-        dropped = self.journal.drop_oldest()
-        assert dropped.count == sum(r.number <= dropped.last for r in self.records)
-        self.records = [record for record in self.records if record.number > dropped.last]
+    def seal(self):
+        self.journal.seal()
+
+    @precondition(lambda self: any(one.sealed for one in self.journal.stretches()))
+    @rule(data=st.data())
+    def replace(self, data):
+        sealed = [one for one in self.journal.stretches() if one.sealed]
+        one = data.draw(st.sampled_from(sealed))
+        inside = [r for r in self.records if one.first <= r.number <= one.last]
+        kept = data.draw(st.lists(st.sampled_from(inside), unique=True))
+        new = sorted(record._replace(body=b"less") for record in kept)
+        replacement = self.journal.prepare(one.first, new)
+        assert self.journal.replace(replacement)
+        assert self.journal.is_replaced(replacement.mark)
+        rest = [r for r in self.records if not one.first <= r.number <= one.last]
+        self.records = sorted([*rest, *new])
 
     @rule()
     def reopen(self):

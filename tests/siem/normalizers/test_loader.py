@@ -104,6 +104,11 @@ OWN: dict[str, dict[str, str]] = {
         "LostStage": "DeviceFacility",
         "LostCount": "FlexNumber1",
     },
+    "agent_task_state": {
+        "TaskName": "DeviceFacility",
+        "TaskState": "DeviceAction",
+        "TaskReason": "Reason",
+    },
 }
 TIMES = {
     "process": {"Timestamp": "StartTime", "FileCreationTime": "FileCreateTime"},
@@ -218,7 +223,7 @@ IN_EXTRA = {
         "Capabilities ContainerId CgroupId MountNamespace PidNamespace ExitCode ExitSignal",
         "RunTimeUs DroppedFullName DroppedFileAttributes PreviousFileName PreviousFilePath",
         "DllFullName BlockedFullName InterpretedFileFullName ValueType PreviousValueType",
-        "DetectMode RecordId DatabaseVersion SenderEmailAddress Environment",
+        "DetectMode RecordId DatabaseVersion SenderEmailAddress Environment TaskId Initiator",
     )
     for name in line.split()
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from deodar.agent.enrich import command_line, proc
@@ -15,18 +16,29 @@ from deodar.agent.enrich.processes import Image, Process, ProcessTable
 from deodar.agent.enrich.users import UserNames
 
 if TYPE_CHECKING:
-    from deodar.agent.sensors.base import Exec
+    from collections.abc import Callable
+
+    from deodar.agent.sensors.base import Exec, Exit, Fork
     from deodar.agent.settings import AgentSettings
 
 ADDRESS_LIFETIME = 30.0
+SHARED = 512
+"""Texts that are kept for `shared_text`."""
 
 
 class Context:
     """What one agent knows about its host. Used by one thread."""
 
     def __init__(
-        self, settings: AgentSettings, host: HostFacts, *, version: str, sensor_tier: str
+        self,
+        settings: AgentSettings,
+        host: HostFacts,
+        *,
+        version: str,
+        sensor_tier: str,
+        server: Callable[[], str],
     ) -> None:
+        """`server` returns the address (host:port) of the server in use, "" for none."""
         self.host = host
         self.users = UserNames()
         self.logons = LogonHosts()
@@ -34,7 +46,7 @@ class Context:
         self.unique_pids = UniquePids(host.boot_id)
         self.processes = ProcessTable(settings.sensor.processes, _find_live)
         self.event_ids = event_ids()
-        self._url = settings.server.url
+        self._server = server
         self._address_until = float("-inf")
         self._common: dict[str, Any] = {
             "HostName": host.name,
@@ -57,30 +69,55 @@ class Context:
         """Return the fields that every event of this host has; the caller may add to them."""
         now = time.monotonic()
         if now >= self._address_until:
-            self._common["HostIp"] = address_towards(self._url)
+            self._common["HostIp"] = address_towards(self._server())
             self._address_until = now + ADDRESS_LIFETIME
         return self._common.copy()
 
-    def started(self, record: Exec) -> Process:
-        """Put a process that began to run a program into the table, and return it."""
+    def started(self, record: Exec, *, look_up: bool = True) -> Process:
+        """Put a process that began to run a program into the table, and return it.
+
+        Without `look_up` its file is not read now, but only if it is asked for later.
+        """
         parent = self.processes.find(record.parent)
         container = proc.container_id(record.key.pid)
         if container is None:  # gone already; containers are left by nobody, so the parent's holds
             container = parent.container_id if parent else ""
         process = Process(
             key=record.key,
-            parent=record.parent,
-            image=self._image(record),
+            parent=parent.key if parent else record.parent,
+            image=self._image(record, look_up=look_up),
             uid=record.uid,
             euid=record.euid,
             login_uid=record.login_uid,
             session_id=record.session_id,
-            cwd=text(record.cwd),
+            cwd=shared_text(record.cwd),
             tty=record.tty,
             container_id=container,
             cgroup_id=record.cgroup_id,
         )
         self.processes.put(process)
+        return process
+
+    def forked(self, record: Fork) -> Process:
+        """Put a process that is a copy of its parent into the table, and return it."""
+        parent = self.processes.find(record.parent)
+        if parent is None:
+            image = Image(exe=text(record.comm), looked_up=True)
+            child = Process(record.child, record.parent, image)
+        else:
+            child = Process(record.child, parent.key, parent.image)
+            child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
+            child.container_id = parent.container_id
+        child.uid, child.euid = record.uid, record.euid
+        child.login_uid, child.session_id = record.login_uid, record.session_id
+        self.processes.put(child)
+        return child
+
+    def ended(self, record: Exit) -> Process | None:
+        """Note the end of a process; returns it, None when it is not known."""
+        process = self.processes.get(record.key)
+        if process is not None:
+            self.processes.end(process, record.time_ns)
         return process
 
     def facts(self, process: Process) -> FileFacts | None:
@@ -93,24 +130,30 @@ class Context:
                 image.facts = self.hasher.facts(None, [link])
         return image.facts
 
-    def _image(self, record: Exec) -> Image:
+    def _image(self, record: Exec, *, look_up: bool) -> Image:
         exe = os.fsdecode(record.exe)
         paths = [f"/proc/{record.key.pid}/exe"] if record.inode is not None else []
         if exe and not record.deleted:
             roots = (f"/proc/{record.key.pid}/root", f"/proc/{record.parent.pid}/root", "")
             paths += [root + exe for root in roots]
-        facts = self.hasher.facts(record.inode, paths) if paths else None
+        facts = self.hasher.facts(record.inode, paths) if paths and look_up else None
         return Image(
-            exe=text(record.exe or record.filename or record.comm),
+            exe=shared_text(record.exe or record.filename or record.comm),
             command_line=command_line.join(record.argv or [record.exe]),
             facts=facts,
-            looked_up=True,
+            looked_up=look_up,
         )
 
 
 def text(value: bytes) -> str:
     r"""Return bytes from the kernel as text; what is not UTF-8 shows as ``\xHH``."""
     return value.decode("utf-8", "backslashreplace")
+
+
+@lru_cache(SHARED)
+def shared_text(value: bytes) -> str:
+    """Return `text`, the same object for the same bytes: thousands of processes have it."""
+    return text(value)
 
 
 def _find_live(pid: int) -> Process | None:

@@ -8,19 +8,28 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deodar.agent.enrich.processes import Image, Process
-from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen, Lost, ProcessKey
+from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen, ProcessKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deodar.agent.enrich.context import Context
+    from deodar.agent.enrich.processes import Process
     from deodar.agent.sensors.base import Record
 
 Event = dict[str, Any]
 ELF = 8
 OTHER_FILE = 1
 INBOUND, OUTBOUND = 0, 1
+
+TYPES: dict[type[Any], str] = {
+    Exec: "process",
+    Fork: "process_fork",
+    Exit: "process_terminate",
+    Connection: "connection",
+    Listen: "portlisten",
+}
+"""The type of the event that is made of each kind of record."""
 
 R = TypeVar("R")
 CONVERTERS: dict[type[Any], Callable[[Context, Any], Event]] = {}
@@ -35,6 +44,16 @@ def event_of(context: Context, record: Record) -> Event:
         if value is not None and value != "":
             event[name] = value
     return event
+
+
+def follow(context: Context, record: Record) -> None:
+    """Keep the table of processes right for a record of which no event shall be made."""
+    if isinstance(record, Exec):
+        context.started(record, look_up=False)
+    elif isinstance(record, Fork):
+        context.forked(record)
+    elif isinstance(record, Exit):
+        context.ended(record)
 
 
 def converts(
@@ -65,9 +84,7 @@ def process(context: Context, record: Exec) -> Event:
 @converts(Fork)
 def process_fork(context: Context, record: Fork) -> Event:
     """A process made a copy of itself, which may or may not run another program later."""
-    parent = context.processes.find(record.parent)
-    child = _forked(record, parent)
-    context.processes.put(child)
+    child = context.forked(record)
     return {
         "EventType": "process_fork",
         **_process_fields(context, child),
@@ -78,7 +95,7 @@ def process_fork(context: Context, record: Fork) -> Event:
 @converts(Exit)
 def process_terminate(context: Context, record: Exit) -> Event:
     """A process ended, by itself or by a signal."""
-    process = context.processes.get(record.key)
+    process = context.ended(record)
     fields: Event = {
         "EventType": "process_terminate",
         **_owner_fields(context, record.key, process),
@@ -89,7 +106,6 @@ def process_terminate(context: Context, record: Exit) -> Event:
     }
     if process is not None:
         fields.update(_parent_ids(context, process))
-        context.processes.end(process, record.time_ns)
     return fields
 
 
@@ -109,12 +125,6 @@ def connection(context: Context, record: Connection) -> Event:
 def portlisten(context: Context, record: Listen) -> Event:
     """A process opened a port for others."""
     return {"EventType": "portlisten", **_socket_fields(context, record)}
-
-
-@converts(Lost)
-def telemetry_loss(_context: Context, record: Lost) -> Event:
-    """Events were lost before the agent saw them."""
-    return loss_fields(record.count, record.stage, record.reason, record.time_ns, record.time_ns)
 
 
 def loss_fields(count: int, stage: str, reason: str, first_ns: int, last_ns: int) -> Event:
@@ -146,19 +156,6 @@ def _kernel_fields(record: Exec) -> Event:
         fields["FileInode"] = record.inode.ino
         fields["FileLastChangeTime"] = record.inode.ctime_ns // 1000
     return fields
-
-
-def _forked(record: Fork, parent: Process | None) -> Process:
-    if parent is None:
-        image = Image(exe=record.comm.decode("utf-8", "backslashreplace"), looked_up=True)
-        child = Process(record.child, record.parent, image)
-    else:
-        child = Process(record.child, record.parent, parent.image)
-        child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
-        child.container_id = parent.container_id
-    child.uid, child.euid = record.uid, record.euid
-    child.login_uid, child.session_id = record.login_uid, record.session_id
-    return child
 
 
 def _socket_fields(context: Context, record: Connection | Listen) -> Event:

@@ -6,7 +6,6 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -51,19 +50,19 @@ def os_release(paths: list[Path]) -> dict[str, str]:
     return {}
 
 
-def address_towards(url: str) -> str:
-    """Return this host's address on the way to the server of `url`; "" if there is no way.
+def address_towards(server: str) -> str:
+    """Return this host's address on the way to a server (host:port); "" if there is no way.
 
     Nothing is sent: connecting a datagram socket only asks for the route. A server given by name
     is taken to be where the default route leads, so that no name service is waited for.
     """
-    server = urlsplit(url).hostname or ""
-    if not server:
+    name = server.rpartition(":")[0].strip("[]")
+    if not name:
         return ""
     for family, elsewhere in ELSEWHERE:
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((server if _is_address(server) else elsewhere, 443))
+                probe.connect((name if _is_address(name) else elsewhere, 443))
                 return str(probe.getsockname()[0])
         except OSError:
             continue

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from deodar.agent.enrich.hashes import FileFacts
 
-KEPT_AFTER_EXIT_NS = 60 * 1_000_000_000
+KEPT_AFTER_EXIT_NS = 15 * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -49,6 +49,8 @@ class Process:
     container_id: str = ""
     cgroup_id: int = 0
     ended: bool = False
+    trust: int | None = None
+    """How far the exclusions in force trust it (exclusions.Trust); None when not asked yet."""
 
 
 class ProcessTable:
@@ -91,8 +93,13 @@ class ProcessTable:
         if len(self._processes) > self._limit:
             self._make_room()
 
+    def forget_trust(self) -> None:
+        """Let the trust of every process be found out anew: the exclusions have changed."""
+        for process in self._processes.values():
+            process.trust = None
+
     def end(self, process: Process, time_ns: int) -> None:
-        """Note that a process has ended; it is forgotten a minute later."""
+        """Note that a process has ended; it is forgotten some seconds later."""
         if not process.ended:
             process.ended = True
             self._ended.append((time_ns, process.key))

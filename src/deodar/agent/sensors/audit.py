@@ -3,6 +3,7 @@
 It reads the multicast group for log readers, so it works beside auditd, whoever of the two came
 first; where there is no auditd the kernel may also print records to its own log. Not seen this
 way: forks, ends by a signal, and processes that were there before auditing was first switched on.
+No process ever waits for this: the kernel drops and counts what it cannot hand over.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import errno
 import platform
 import struct
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors import audit_control as control
+from deodar.agent.sensors import audit_readers, audit_settings
 from deodar.agent.sensors.audit_records import AuditEvent, Grouper, to_exec
 from deodar.agent.sensors.base import Exec, Exit, ProcessKey, Record
+from deodar.agent.sensors.cleanup import remove_rules
 from deodar.agent.sensors.clock import WallClock
 from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
 from deodar.agent.sensors.losses import MALFORMED, Loss
@@ -25,15 +27,18 @@ from deodar.agent.sensors.procfs import Keys, fill, read_stat
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 READERS = 1  # AUDIT_NLGRP_READLOG, as a mask
-BACKLOG = 8192
 BACKLOG_FULL = Loss("", "the kernel's audit backlog was full (records, not events)")
 UNFINISHED = Loss("", "records of the event were missing")
 LOCKED = (
     "the audit rules are locked until the next boot (auditctl -e 2); remove that line from "
     "/etc/audit/rules.d, or use another sensor"
+)
+PANICS = (
+    "the kernel is to stop the host when it loses an audit record (auditctl -f 2), so more records "
+    "are a danger to it; change that to -f 1 in /etc/audit/rules.d, or use another sensor"
 )
 
 
@@ -45,7 +50,7 @@ class AuditSensor(NetlinkSensor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._undo: list[Callable[[], None]] = []
+        self._changed = False
         self._groups = Grouper()
         self._keys = Keys()
         self._clock = WallClock()
@@ -67,21 +72,23 @@ class AuditSensor(NetlinkSensor):
     def _set_up(self, before: control.Status) -> None:
         if before.enabled == control.LOCKED:
             raise SensorUnavailable(LOCKED)
+        if before.failure == control.PANIC:
+            raise SensorUnavailable(PANICS)
         self._lost_before = before.lost
+        self._changed = True
+        remove_rules()  # of an agent that was killed, perhaps of another release
         for rule in (control.exec_rule(self._calls), control.exit_rule(self._calls)):
             control.add_rule(rule)
-            self._undo.append(partial(control.delete_rule, rule))
-        if before.backlog_limit < BACKLOG:
-            control.set_backlog_limit(BACKLOG)
-            self._undo.append(partial(control.set_backlog_limit, before.backlog_limit))
-        if not before.enabled:
-            control.set_enabled(1)
-            self._undo.append(partial(control.set_enabled, 0))
+        audit_settings.change()
+        self.advice = audit_readers.advice()
 
     def _stop(self) -> None:
-        while self._undo:
+        if not self._changed:
+            return
+        self._changed = False
+        for undo in (remove_rules, audit_settings.put_back):
             with suppress(OSError):  # rules locked or flushed meanwhile: nothing left to undo
-                self._undo.pop()()
+                undo()
 
     def _explain(self, error: OSError) -> str:
         if error.errno in (errno.EPERM, errno.EACCES):

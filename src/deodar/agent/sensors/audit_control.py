@@ -13,13 +13,16 @@ from deodar.agent.sensors.netlink import DONE, request
 
 PROTOCOL = 9  # NETLINK_AUDIT
 GET, SET, ADD_RULE, DELETE_RULE, LIST_RULES = 1000, 1001, 1011, 1012, 1013
-MASK_ENABLED, MASK_BACKLOG = 1, 16
+MASK_ENABLED, MASK_BACKLOG, MASK_WAIT = 1, 16, 32
 LOCKED = 2
+PANIC = 2
 KEY = b"deodar"
 _STATUS = struct.Struct("<10I")
 _RULE = struct.Struct("<III64I64I64I64II")
 _EXIT_LIST, _ALWAYS = 4, 2
 _FIELD_ARCH, _FIELD_SUCCESS, _FIELD_KEY = 11, 104, 210
+_WITH_TEXT = frozenset({*range(13, 18), *range(19, 24), 105, 107, 112, _FIELD_KEY})
+"""Fields whose value is the length of a text: labels, paths, folders, programs, keys."""
 _EQUAL = 0x40000000
 
 
@@ -47,13 +50,17 @@ class Status:
     """Process id of auditd; 0 when there is none."""
     backlog_limit: int
     lost: int
+    failure: int = 1
+    """What the kernel does when it loses a record: nothing, print it, or PANIC."""
+    backlog_wait: int = 0
+    """How long a process is held up when the backlog is full, in jiffies."""
 
 
 def status() -> Status:
     """Return the state of the audit system; raises OSError."""
     _, payload = request(PROTOCOL, GET, bytes(_STATUS.size), last=GET)[-1]
-    _, enabled, _, daemon, _, limit, lost, _, _, _ = _STATUS.unpack_from(payload)
-    return Status(enabled, daemon, limit, lost)
+    _, enabled, failure, daemon, _, limit, lost, _, _, wait = _STATUS.unpack_from(payload)
+    return Status(enabled, daemon, limit, lost, failure, wait)
 
 
 def set_enabled(value: int) -> None:
@@ -64,6 +71,11 @@ def set_enabled(value: int) -> None:
 def set_backlog_limit(value: int) -> None:
     """Set how many records may wait in the kernel; raises OSError."""
     request(PROTOCOL, SET, _STATUS.pack(MASK_BACKLOG, 0, 0, 0, 0, value, *([0] * 4)))
+
+
+def set_backlog_wait(value: int) -> None:
+    """Set how long a process is held up when the backlog is full (jiffies); raises OSError."""
+    request(PROTOCOL, SET, _STATUS.pack(MASK_WAIT, *([0] * 8), value))
 
 
 def exec_rule(calls: Calls) -> bytes:
@@ -96,6 +108,30 @@ def rules() -> list[bytes]:
     """Return the rules in force; raises OSError."""
     answers = request(PROTOCOL, LIST_RULES, last=DONE)
     return [payload for kind, payload in answers if kind == LIST_RULES]
+
+
+def own_rules() -> list[bytes]:
+    """Return the rules in force that carry our key, of whatever release; raises OSError."""
+    return [
+        rule[: _RULE.size + _RULE.unpack_from(rule)[-1]] for rule in rules() if KEY in keys(rule)
+    ]
+
+
+def keys(rule: bytes) -> list[bytes]:
+    """Return the keys of a rule as the kernel lists it.
+
+    Fields with a text have its length as their value; the texts stand behind the rule in a row.
+    """
+    numbers = _RULE.unpack_from(rule)
+    count = numbers[2]
+    fields, values = numbers[67 : 67 + count], numbers[131 : 131 + count]
+    found, at = [], _RULE.size
+    for name, value in zip(fields, values, strict=True):
+        if name in _WITH_TEXT:
+            if name == _FIELD_KEY:
+                found.append(rule[at : at + value])
+            at += value
+    return found
 
 
 def _rule(arch: int, calls: tuple[int, ...], *, success: bool) -> bytes:

@@ -186,6 +186,8 @@ class Sensor(Protocol):
     """Its name in the registry: "bpf", "audit" or "proc"."""
     tier: str
     """What it covers, for people, such as "eBPF: processes and TCP"."""
+    advice: list[str]
+    """What an administrator should do about this host, now that this sensor is in use."""
 
     def open(self) -> None:
         """Begin to watch; raises SensorUnavailable, having undone what it did, when it cannot."""
@@ -196,6 +198,10 @@ class Sensor(Protocol):
 
         May be called from any thread, by one at a time; others wait.
         """
+        ...
+
+    def interrupt(self) -> None:
+        """Let a `read` that waits, or the next one, return at once. From any thread."""
         ...
 
     def counters(self) -> SensorCounters:

@@ -1,7 +1,8 @@
 """The sensor on eBPF: processes and TCP connections, with everything read in the kernel.
 
-The C side is bpf/core.bpf.c. An exec wakes the reader only when nothing happened before it for a
-while; all else is fetched by a timer, since waking costs the kernel ten times the event itself.
+The C side is bpf/core.bpf.c. Waking the reader costs the kernel ten times the event itself, so
+under load a timer fetches what there is. When nothing happened for a while the reader sleeps until
+the kernel wakes it: for the first record of any kind, and for the first exec after that.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
 from deodar.agent.sensors.loader import Loaded, load, read_blob
 from deodar.agent.sensors.losses import MALFORMED, Loss, Losses
 from deodar.agent.sensors.ring import Ring
+from deodar.agent.sensors.waker import Waker
 
 if TYPE_CHECKING:
     from deodar.agent.sensors.base import Record, SensorCounters
@@ -31,15 +33,23 @@ if TYPE_CHECKING:
 
 RING_BYTES = 8 << 20
 TICK = 0.02
-"""Seconds between looks into the ring when no exec wakes the reader."""
-QUIET = 0.1
-"""Seconds without any record after which an exec wakes the reader again."""
+"""Seconds between looks into the ring while there is something to fetch."""
+QUIET = 0.04
+"""Seconds without any record after which the reader sleeps until it is woken."""
+MOMENT = 0.0005
+"""Seconds for the kernel to finish a record that it is writing."""
+SLEEP = 1.0
+"""Seconds between looks into the ring of a quiet host, should a wake-up ever go astray."""
 BATCH = 16384
 LOSS_INTERVAL = 1.0
+IDLE_LOSS_INTERVAL = 30.0
+"""Seconds between looks at the kernel's counts of loss: after records, and without any."""
 RING_FULL = "the ring buffer was full"
 RE_ENTERED = "the kernel skipped a program that was interrupted by its own event"
 WAKE, OWN_PID = 0, 1
 """Places in the settings that the programs share with us."""
+FOR_ANY = 2
+"""Value of WAKE: the next record shall wake the reader, of whatever kind it is."""
 _TALLY = struct.Struct("<QQ")
 
 
@@ -53,31 +63,51 @@ class Session:
         shared = mmap.mmap(loaded.maps["settings"], mmap.PAGESIZE)
         self._settings = memoryview(shared).cast("I")
         self._settings[OWN_PID] = own_pid
+        self.waker = Waker()
         self._poll = select.epoll()
-        self._poll.register(loaded.maps["ring"], select.EPOLLIN)
+        self._poll.register(self.waker, select.EPOLLIN)
+        # Edges only: a level would be there all the time under load, and no wait would wait.
+        self._poll.register(loaded.maps["ring"], select.EPOLLIN | select.EPOLLET)
         self._clock = WallClock()
         self._cpus = possible_cpus()
         self._batch: list[Record] = []
         self._offset = 0
         self._quiet_from = 0.0
+        self._armed = False
 
     def drain(self) -> list[Record]:
         """Return what is in the ring, at most `BATCH` records."""
+        if not self.ring.waiting():
+            return []
         self._batch, self._offset = [], self._clock.offset()
         if self.ring.drain(self._take, BATCH):
             self._quiet_from = time.monotonic() + QUIET
+            self._armed = False
         return self._batch
 
-    def wait(self, seconds: float) -> None:
-        """Return after `seconds`, or at the next exec if the host has been quiet.
+    def wait(self, seconds: float) -> bool:
+        """Return after a tick, or when woken if the host has been quiet, at most `seconds` later.
 
-        May return early when another thread closes the session.
+        Returns whether another thread wants the reading to be interrupted.
         """
-        quiet = time.monotonic() >= self._quiet_from
         with suppress(ValueError, OSError):  # closed meanwhile
-            self._settings[WAKE] = quiet
-            if not (quiet and self.ring.waiting()):
-                self._poll.poll(seconds)
+            if time.monotonic() < self._quiet_from:
+                return self._sleep(min(seconds, TICK))
+            self._settings[WAKE] = FOR_ANY
+            if self.ring.waiting():  # came in between, or is being written just now
+                time.sleep(MOMENT)
+                return False
+            # A program that began before WAKE was set may not see it; a tick later none is left.
+            armed, self._armed = self._armed, True
+            return self._sleep(min(seconds, SLEEP if armed else TICK))
+        return False
+
+    def _sleep(self, seconds: float) -> bool:
+        waker = self.waker.fileno()
+        woken = any(descriptor == waker for descriptor, _ in self._poll.poll(seconds, 2))
+        if woken:
+            self.waker.clear()
+        return woken
 
     def tallies(self) -> dict[str, tuple[int, int]]:
         """Return for each kind of record how many were generated, and how many of them lost."""
@@ -106,7 +136,9 @@ class Session:
 
     def close(self) -> None:
         """Detach, unmap and free everything."""
+        self.waker.set()
         self._poll.close()
+        self.waker.close()
         self.ring.close()
         self._settings.release()
         self.loaded.close()
@@ -126,6 +158,7 @@ class BpfSensor:
 
     def __init__(self, *, ring_bytes: int = RING_BYTES, own_pid: int | None = None) -> None:
         """`own_pid` is the process whose sockets are not reported (None: this one; 0: none)."""
+        self.advice: list[str] = []
         self._ring_bytes = ring_bytes
         self._own_pid = os.getpid() if own_pid is None else own_pid
         self._lock = threading.Lock()
@@ -133,6 +166,8 @@ class BpfSensor:
         self._losses = Losses(self.name)
         self._received = 0
         self._next_look = 0.0
+        self._unchecked = False
+        """Whether records came since the last look at the losses."""
 
     @property
     def session(self) -> Session | None:
@@ -163,9 +198,14 @@ class BpfSensor:
                 session = self._session
                 batch = self._fetch(session) if session else []
             left = deadline - time.monotonic()
-            if batch or left <= 0 or session is None:
+            if batch or left <= 0 or session is None or session.wait(left):
                 return batch
-            session.wait(min(left, TICK))
+
+    def interrupt(self) -> None:
+        """Let a `read` that waits, or the next one, return at once."""
+        with self._lock:
+            if self._session is not None:
+                self._session.waker.set()
 
     def counters(self) -> SensorCounters:
         """Totals since `open`, as of now; as of the last look when the sensor is closed."""
@@ -185,8 +225,10 @@ class BpfSensor:
     def _fetch(self, session: Session) -> list[Record]:
         batch = session.drain()
         self._received += len(batch)
-        if (now := time.monotonic()) >= self._next_look:
-            self._next_look = now + LOSS_INTERVAL
+        self._unchecked = self._unchecked or bool(batch)
+        now = time.monotonic()
+        if now >= self._next_look + (0.0 if self._unchecked else IDLE_LOSS_INTERVAL):
+            self._next_look, self._unchecked = now + LOSS_INTERVAL, False
             self._losses.note(session.losses())
             batch += self._losses.untold()
         return batch

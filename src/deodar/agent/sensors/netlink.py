@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.sensors.losses import Loss, Losses
+from deodar.agent.sensors.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +31,9 @@ REQUEST, ACK = 1, 4
 RECEIVE_BYTES = 32 << 20
 MESSAGE_BYTES = 65536
 BATCH = 4096
-SLICE = 0.25
-"""Longest wait in one go, in seconds: how late a `close` from another thread is noticed."""
 LOSS_INTERVAL = 1.0
+IDLE_LOSS_INTERVAL = 30.0
+"""Seconds between looks at the kernel's counts of loss: after records, and without any."""
 OVERFLOW = Loss("", "the socket's buffer was full; at least this many events")
 _SO_RCVBUFFORCE = 33
 
@@ -91,11 +92,15 @@ class NetlinkSensor:
     tier = ""
 
     def __init__(self) -> None:
+        self.advice: list[str] = []
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._losses = Losses(self.name)
         self._received = 0
         self._next_look = 0.0
+        self._unchecked = False
+        """Whether records came since the last look at the losses."""
+        self._waker: Waker | None = None
 
     def open(self) -> None:
         """Begin to watch; raises SensorUnavailable, having undone what it did, when it cannot."""
@@ -106,18 +111,25 @@ class NetlinkSensor:
             if isinstance(error, OSError):
                 raise SensorUnavailable(self._explain(error)) from error
             raise
+        self._waker = Waker()
 
     def read(self, timeout: float) -> list[Record]:
         """Wait up to `timeout` seconds for records; returns a batch, [] on timeout or if closed."""
         deadline = time.monotonic() + timeout
         while True:
             with self._lock:
-                batch = self._fetch(self._channel) if self._channel else []
-                descriptor = self._channel.fileno() if self._channel else -1
+                channel, waker = self._channel, self._waker
+                batch = self._fetch(channel) if channel else []
+                descriptor = channel.fileno() if channel else -1
             left = deadline - time.monotonic()
-            if batch or left <= 0 or descriptor < 0:
+            if batch or left <= 0 or waker is None or self._wait(descriptor, waker, left):
                 return batch
-            self._wait(descriptor, min(left, SLICE))
+
+    def interrupt(self) -> None:
+        """Let a `read` that waits, or the next one, return at once."""
+        waker = self._waker
+        if waker is not None:
+            waker.set()
 
     def counters(self) -> SensorCounters:
         """Totals since `open`."""
@@ -129,14 +141,20 @@ class NetlinkSensor:
     def close(self) -> None:
         """Stop watching, and put back what `open` changed."""
         with self._lock:
-            if self._channel is not None:
+            if self._channel is not None and self._waker is not None:
+                self._waker.set()
+                self._waker.close()
+                self._leave(self._channel)
                 self._channel.close()
-                self._channel = None
+                self._channel = self._waker = None
                 self._stop()
 
     def _start(self) -> socket.socket:
         """Return the socket to read from; raises OSError or SensorUnavailable."""
         raise NotImplementedError
+
+    def _leave(self, channel: socket.socket) -> None:
+        """Tell the kernel on the socket that nobody listens any more; must not raise."""
 
     def _stop(self) -> None:
         """Undo what `_start` changed, as far as it came; must not raise."""
@@ -155,8 +173,10 @@ class NetlinkSensor:
     def _fetch(self, channel: socket.socket) -> list[Record]:
         batch = self._convert(self._receive(channel))
         self._received += len(batch)
-        if (now := time.monotonic()) >= self._next_look:
-            self._next_look = now + LOSS_INTERVAL
+        self._unchecked = self._unchecked or bool(batch)
+        now = time.monotonic()
+        if now >= self._next_look + (0.0 if self._unchecked else IDLE_LOSS_INTERVAL):
+            self._next_look, self._unchecked = now + LOSS_INTERVAL, False
             self._count_losses()
         return batch + self._losses.untold()
 
@@ -173,7 +193,15 @@ class NetlinkSensor:
                 self._losses.add(OVERFLOW)
         return messages
 
-    def _wait(self, descriptor: int, seconds: float) -> None:
+    def _wait(self, descriptor: int, waker: Waker, seconds: float) -> bool:
+        """Wait for messages; returns whether another thread wants the reading to be interrupted."""
         poll = select.poll()
+        wakes = waker.fileno()
+        if wakes < 0:
+            return True
         poll.register(descriptor, select.POLLIN)
-        poll.poll(seconds * 1000)
+        poll.register(wakes, select.POLLIN)
+        woken = any(ready == wakes for ready, _ in poll.poll(seconds * 1000))
+        if woken:
+            waker.clear()
+        return woken

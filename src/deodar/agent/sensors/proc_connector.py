@@ -12,6 +12,7 @@ import os
 import select
 import struct
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,11 @@ class ProcSensor(NetlinkSensor):
             channel.close()
             raise
         return channel
+
+    def _leave(self, channel: socket.socket) -> None:
+        """Let the kernel make no more messages: older ones count listeners, not sockets."""
+        with suppress(OSError):
+            channel.send(control(IGNORE))
 
     def _explain(self, error: OSError) -> str:
         if error.errno == errno.EPERM:

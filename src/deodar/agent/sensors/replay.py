@@ -8,6 +8,7 @@ with the packet, so that a restart goes on exactly there. The file may still gro
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ class ReplaySensor:
 
     def __init__(self, options: ReplayOptions, place: Place | None = None) -> None:
         self.tier = f"replay of {options.file}"
+        self.advice: list[str] = []
+        self._woken = threading.Event()
         self._options = options
         self._place = place
         self._descriptor = -1
@@ -91,8 +94,12 @@ class ReplaySensor:
             return []
         found = self._next()
         if not found and not self.finished:
-            time.sleep(min(timeout, LOOK_EVERY))
+            self._pause(min(timeout, LOOK_EVERY))
         return found
+
+    def interrupt(self) -> None:
+        """Let a `read` that waits, or the next one, return at once."""
+        self._woken.set()
 
     def counters(self) -> SensorCounters:
         """Return events read, and lines that were too long to send."""
@@ -176,8 +183,12 @@ class ReplaySensor:
         due = self._started + self._sent / self._options.rate
         wait = due - time.monotonic()
         if wait > 0:
-            time.sleep(min(wait, timeout))
+            self._pause(min(wait, timeout))
         return wait <= timeout
+
+    def _pause(self, seconds: float) -> None:
+        if self._woken.wait(seconds):
+            self._woken.clear()
 
 
 def _joined(lines: list[bytes]) -> bytes:

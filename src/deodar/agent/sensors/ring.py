@@ -1,8 +1,9 @@
 """A BPF ring buffer, mapped and drained in Python.
 
 Layout as in the kernel's Documentation/bpf/ringbuf.rst: a page with the consumer's position, a page
-with the producer's, then the data mapped twice in a row so that no record wraps. A record is a
-word (its length; bit 31: being written, bit 30: given up), four unused bytes, and the data.
+with the producer's, then the data. A record is a word (its length; bit 31: being written, bit 30:
+given up), four unused bytes, and the data. The kernel would map the data twice in a row, so that no
+record wraps; but all that is mapped counts as memory in use at once, and few records do wrap.
 """
 
 from __future__ import annotations
@@ -32,16 +33,15 @@ class Ring:
         self._consumer = consumer  # u64 in its first element, ours to write
         self._producer = producer
         self._data = data
-        self._base = len(data) - 2 * size
+        self._end = len(data)
+        self._base = self._end - size
         self._mask = size - 1
 
     @classmethod
     def map(cls, descriptor: int, size: int) -> Ring:
         """Map a ring map of `size` bytes; raises OSError."""
         own = mmap.mmap(descriptor, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        kernel = mmap.mmap(
-            descriptor, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE
-        )
+        kernel = mmap.mmap(descriptor, PAGE + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)
         return cls(memoryview(own).cast("Q"), memoryview(kernel).cast("Q"), kernel, size)
 
     def waiting(self) -> bool:
@@ -65,10 +65,18 @@ class Ring:
                 position += (length + HEADER + 7) & ~7
                 if not word & DISCARDED:
                     taken += 1
-                    take(self._data, at + HEADER, length)
+                    if at + HEADER + length <= self._end:
+                        take(self._data, at + HEADER, length)
+                    else:
+                        take(self._joined(at + HEADER, length), 0, length)
         finally:
             self._consumer[0] = position
         return taken
+
+    def _joined(self, at: int, length: int) -> bytes:
+        """Return a record that goes on at the ring's beginning."""
+        rest = length - (self._end - at)
+        return bytes(self._data[at : self._end] + self._data[self._base : self._base + rest])
 
     def close(self) -> None:
         """Unmap."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from deodar.edr.database import now_us
-from deodar.edr.errors import LogUnavailable, PacketRefused
+from deodar.edr.errors import LogUnavailable, PacketRefused, PartlyTaken
 from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.reader import Reader
 from deodar.edr.log.schema import TABLE, prepare
@@ -96,18 +96,25 @@ class EventLog:
         """The number of events that wait to be committed."""
         return self._events
 
-    def was_taken(self, source: str, number: int) -> bool:
-        """Whether a packet of a source, or one after it, has been committed."""
-        return number <= self._taken.get(source, 0)
+    def was_taken(self, source: str, number: int, first: int = 0) -> bool:
+        """Whether a packet of a source, or one after it, has been committed.
+
+        For one that begins with another's number, `first`, raises PartlyTaken when that was
+        committed, but not the whole.
+        """
+        committed = self._taken.get(source, 0)
+        if number > committed >= (first or number):
+            raise PartlyTaken(first, number, committed)
+        return number <= committed
 
     async def append(self, packet: Packet) -> bool:
         """Take a packet; returns when it is durable: True, or False if it was taken before.
 
         Packets of one source must come in the order of their numbers. Raises LogUnavailable when
         the queue is full or the store fails; the packet must then be sent again, and will be in
-        the log once even if this attempt is completed later.
+        the log once even if this attempt is completed later. Raises PartlyTaken.
         """
-        if self.was_taken(*packet.key):
+        if self.was_taken(packet.source, packet.number, packet.first):
             return False
         known = self._under_way.get(packet.key)
         if self._failure is not None or self._closed.is_set():

@@ -17,13 +17,15 @@ class Packet:
     """Decoded events from one source under the source's own, rising packet number.
 
     `fields` has the columns that any event fills; `raw` the events as JSON text, one for each row.
-    A packet without rows is not allowed: there would be nothing to find it by.
+    A packet without rows is not allowed: there would be nothing to find it by. One that was put
+    together from several has the last one's number; `first` is the first one's, 0 if it is one.
     """
 
     source: str
     number: int
     fields: pa.RecordBatch
     raw: pa.Array
+    first: int = 0
 
     @property
     def key(self) -> tuple[str, int]:

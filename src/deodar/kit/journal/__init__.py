@@ -12,6 +12,8 @@ segments go when all of their records are. A journal's folder holds:
     Up to which number all is done; `deodar.kit.journal.files` tells its format.
 ``damaged/``
     Bytes of segments that could not be read, as they were found.
+``replacement``, ``next``
+    Segments that are being made; left by a crash, they are removed when the journal is opened.
 ``lock``
     Held by the process that has the journal open.
 """
@@ -22,17 +24,19 @@ from deodar.kit.journal.errors import (
     JournalUnavailable,
     RecordTooLarge,
 )
-from deodar.kit.journal.queue import Dropped, Journal
+from deodar.kit.journal.queue import Journal, Stretch
 from deodar.kit.journal.recovery import Damage
+from deodar.kit.journal.replacement import Replacement
 from deodar.kit.journal.segments import Record
 
 __all__ = [
     "Damage",
-    "Dropped",
     "Journal",
     "JournalError",
     "JournalFull",
     "JournalUnavailable",
     "Record",
     "RecordTooLarge",
+    "Replacement",
+    "Stretch",
 ]

@@ -4,7 +4,7 @@ The tree::
 
     DeodarError
     └── JournalError
-        ├── JournalFull             `max_bytes` would be passed; acknowledge or drop first
+        ├── JournalFull             `max_bytes` would be passed; acknowledge or replace first
         ├── JournalUnavailable      the disk refuses, or another process has the folder
         └── RecordTooLarge          this record can never be stored here
 """

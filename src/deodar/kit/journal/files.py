@@ -7,6 +7,7 @@ cut may bring back records that were acknowledged last, never skip one that was 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -19,9 +20,14 @@ from deodar.kit.journal.errors import JournalUnavailable
 from deodar.kit.journal.segments import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+NEXT = "next"
+"""The segment that is being begun, until it is complete."""
+REPLACEMENT = "replacement"
+"""The new content of a segment, until it takes the segment's place."""
+LEFTOVERS = (NEXT, REPLACEMENT, "identity.new")
 _SLOT = 512  # bytes: a sector, which a disk writes as a whole
 _MARK = struct.Struct("<QI")
 
@@ -73,6 +79,12 @@ def hold(folder: Path) -> IO[bytes]:
         file.close()
         raise JournalUnavailable(f"another process has the journal {folder} open") from error
     return file
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove files that a crash left half made. Raises OSError."""
+    for name in LEFTOVERS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def segment_files(folder: Path) -> list[tuple[int, Path]]:
@@ -130,3 +142,14 @@ def close(descriptor: int) -> None:
     """Close a descriptor; -1 stands for none."""
     if descriptor >= 0:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def telling(folder: Path, action: str) -> Iterator[None]:
+    """Tell the disk's errors as JournalUnavailable, with what could not be done."""
+    try:
+        yield
+    except OSError as error:
+        raise JournalUnavailable(
+            f"cannot {action} the journal {folder}: {error.strerror or error}"
+        ) from error

@@ -1,55 +1,52 @@
-"""The journal itself: appending, reading, acknowledging, dropping."""
+"""The journal itself: appending, reading, acknowledging, replacing."""
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import errno
-import os
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deodar.kit.directory import sync_folder
-from deodar.kit.journal.errors import JournalFull, JournalUnavailable, RecordTooLarge
+from deodar.kit.journal.errors import JournalFull, RecordTooLarge
 from deodar.kit.journal.files import (
     Marks,
-    close,
     hold,
     identity,
-    open_existing,
-    read_all,
-    write_all,
+    remove_leftovers,
+    telling,
 )
-from deodar.kit.journal.recovery import Damage, recover, set_aside
+from deodar.kit.journal.reader import Reader
+from deodar.kit.journal.recovery import Damage, recover
+from deodar.kit.journal.replacement import Replacement, is_in_place, write_replacement
 from deodar.kit.journal.segments import (
     PREAMBLE_OVERHEAD,
     RECORD_LIMIT,
-    Gap,
     Record,
-    Segment,
-    decode_record,
-    encode_preamble,
     encode_record,
-    name_of,
 )
+from deodar.kit.journal.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
-_LEAST_SEGMENTS = 4  # that max_bytes is divided into, so that dropping one frees a part only
+    from deodar.kit.journal.segments import Fold
+
+_LEAST_SEGMENTS = 4  # that max_bytes is divided into, so that freeing one frees a part only
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """Unacknowledged records that were given up: how many, which numbers, bytes on disk."""
+class Stretch(NamedTuple):
+    """A segment with unacknowledged records."""
 
-    count: int
     first: int
+    """The number that its file is named by."""
     last: int
     bytes: int
+    sealed: bool
+    """Whether no more is appended to it, so that it can be replaced."""
+    digest: Any
+    """Folded from the headers of all its records, acknowledged ones too; None without a fold."""
 
 
 class Journal:
@@ -67,11 +64,13 @@ class Journal:
         segment_bytes: int = 16 << 20,
         max_bytes: int | None = None,
         sync: bool = True,
+        fold: Fold | None = None,
     ) -> None:
         """Open the journal in `folder`, or make it there, and recover what a crash left behind.
 
         `segment_bytes` is how large a segment grows, `max_bytes` what all of them together may
-        take. Without `sync` records survive a killed process, but not a power cut.
+        take. Without `sync` records survive a killed process, but not a power cut. `fold` makes
+        each segment's digest, which `stretches` tells, of its records' headers.
         Raises JournalUnavailable when the folder cannot be used.
         """
         self._folder = folder
@@ -80,22 +79,22 @@ class Journal:
         self._segment_bytes = segment_bytes
         if max_bytes is not None:
             self._segment_bytes = min(segment_bytes, max(1, max_bytes // _LEAST_SEGMENTS))
+        self._fold = fold
         self._lock = threading.RLock()
-        self._torn = True  # there may be bytes behind the newest segment's end, of a failed append
-        self._folder_synced = True
-        self._closed = False
-        with self._disk("open"):
+        with telling(self._folder, "open"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._holder = hold(folder)
             self._marks = Marks(folder / "acknowledged")
-            state = recover(folder)
+            remove_leftovers(folder)
+            state = recover(folder, fold)
             self.identity = identity(folder, state.identities)
             self._segments, self._damage = state.segments, state.damage
             self._last_header, self.cut_bytes = state.last_header, state.cut_bytes
             gone = self._segments[0].first - 1 if self._segments else 0
             self._acknowledged = max(self._marks.read(), gone)
             self._last = max(state.last, self._acknowledged)
-            self._newest = self._open_newest()
+            self._reader = Reader(folder, self._segments, self._damage, self._lock, self._done)
+            self._writer = Writer(folder, self.identity, self._segments, sync=sync)
 
     # What is in it
 
@@ -124,7 +123,7 @@ class Journal:
     def first(self) -> int:
         """Return the number of the oldest unacknowledged record, 0 when there is none."""
         with self._lock:
-            place = self._locate(self._acknowledged)
+            place = self._reader.locate(self._acknowledged)
             return 0 if place is None else place.number
 
     def last(self) -> int:
@@ -134,7 +133,7 @@ class Journal:
     def __len__(self) -> int:
         """Return how many records are not acknowledged."""
         with self._lock:
-            return sum(_unread(segment, self._acknowledged) for segment in self._segments)
+            return sum(segment.unread(self._acknowledged) for segment in self._segments)
 
     # Writing
 
@@ -153,16 +152,18 @@ class Journal:
         batch = list(records)
         if not batch:
             return []
-        with self._lock, self._disk("append to"):
+        with self._lock, telling(self._folder, "append to"):
             numbers = list(range(self._last + 1, self._last + 1 + len(batch)))
             parts = [encode_record(n, *record) for n, record in zip(numbers, batch, strict=True)]
             sizes = [sum(map(len, part)) for part in parts]
             self._make_room(sizes)
-            self._write(b"".join(piece for part in parts for piece in part))
+            self._writer.write(b"".join(piece for part in parts for piece in part))
             segment = self._segments[-1]
-            for number, size in zip(numbers, sizes, strict=True):
+            for number, size, (header, _) in zip(numbers, sizes, batch, strict=True):
                 segment.add(number, segment.size)
                 segment.size += size
+                if self._fold is not None:
+                    segment.digest = self._fold(segment.digest, header)
             self._last, self._last_header = numbers[-1], batch[-1][0]
             return numbers
 
@@ -172,7 +173,7 @@ class Journal:
         A number that was acknowledged before changes nothing. Raises ValueError for one that was
         never given, JournalUnavailable when the disk refuses (it is still done in memory).
         """
-        with self._lock, self._disk("acknowledge in"):
+        with self._lock, telling(self._folder, "acknowledge in"):
             if number > self._last:
                 raise ValueError(f"record {number} does not exist; the last one is {self._last}")
             if number <= self._acknowledged:
@@ -181,17 +182,58 @@ class Journal:
             self._marks.write(number)
             self._delete_done()
 
-    def drop_oldest(self) -> Dropped:
-        """Give up the unacknowledged records of the oldest segment that has any; free its space.
+    # Replacing
 
-        Returns what was given up, all zeros when nothing is unacknowledged. Raises
-        JournalUnavailable when the disk refuses.
+    def stretches(self) -> list[Stretch]:
+        """Return the segments that have unacknowledged records, oldest first."""
+        with self._lock:
+            newest = self._segments[-1] if self._segments else None
+            return [
+                Stretch(one.first, one.last, one.size, one is not newest, one.digest)
+                for one in self._segments
+                if one.unread(self._acknowledged)
+            ]
+
+    def seal(self) -> None:
+        """Append no more to the newest segment, if it has records; raises JournalUnavailable."""
+        with self._lock, telling(self._folder, "begin a segment in"):
+            self._writer.repair()
+            if self._segments and self._segments[-1].numbers:
+                self._start_segment()
+
+    def prepare(self, first: int, records: Iterable[Record]) -> Replacement | None:
+        """Write new content for the sealed segment `first` beside it; one at a time.
+
+        Nobody is held up meanwhile. The records' numbers rise and are of the segment's own.
+        Returns None when there is no such segment. Raises JournalUnavailable; then nothing is left.
         """
-        with self._lock, self._disk("drop from"):
-            for segment in self._segments:
-                if _unread(segment, self._acknowledged):
-                    return self._drop(segment)
-            return Dropped(0, 0, 0, 0)
+        with self._lock:
+            old = next((one for one in self._segments[:-1] if one.first == first), None)
+        if old is None:
+            return None
+        with telling(self._folder, "replace a segment of"):
+            return write_replacement(old, self.identity, records, sync=self._sync, fold=self._fold)
+
+    def replace(self, new: Replacement) -> bool:
+        """Put prepared content in its place in one step; False when its segment is gone.
+
+        Raises JournalUnavailable; then the old content is there.
+        """
+        with self._lock, telling(self._folder, "replace a segment of"):
+            if not self._reader.is_present(new.old):
+                new.discard()
+                return False
+            new.take_place()
+            place = next(i for i, one in enumerate(self._segments) if one is new.old)
+            self._segments[place] = new.new
+        if self._sync:
+            with contextlib.suppress(OSError):  # it is in place, if not for a power cut
+                sync_folder(self._folder)
+        return True
+
+    def is_replaced(self, mark: str) -> bool:
+        """Return whether the replacement with this mark has taken its place."""
+        return is_in_place(self._folder, mark)
 
     # Reading
 
@@ -201,29 +243,12 @@ class Journal:
         Ends when it has caught up with what is appended; ask again for more. A record that became
         unreadable is skipped and listed in `damage`. Raises JournalUnavailable when the disk fails.
         """
-        path, descriptor = None, -1
-        try:
-            while (place := self._locate(after)) is not None:
-                after = place.number
-                with self._disk("read"):
-                    if place.segment.path != path:
-                        close(descriptor)
-                        path, descriptor = place.segment.path, -1
-                        descriptor = open_existing(path)
-                    record = self._read_at(descriptor, place)
-                if record is not None:
-                    yield record
-        finally:
-            close(descriptor)
+        return self._reader.read(after)
 
     def close(self) -> None:
         """Let go of the files; everything appended stays. May be called more than once."""
         with self._lock:
-            with contextlib.suppress(OSError):
-                self._repair()
-            self._closed = True
-            close(self._newest)
-            self._newest = -1
+            self._writer.close()
             self._marks.close()
             self._holder.close()
 
@@ -238,13 +263,10 @@ class Journal:
     ) -> None:
         self.close()
 
-    # Segments
+    def _done(self) -> int:
+        return self._acknowledged
 
-    def _open_newest(self) -> int:
-        """Return a descriptor of the newest segment to append by, -1 when there is none."""
-        if not self._segments:
-            return -1
-        return os.open(self._segments[-1].path, os.O_RDWR | os.O_CLOEXEC)
+    # Segments
 
     def _make_room(self, sizes: Sequence[int]) -> None:
         """Start a segment if the newest has none left; raise JournalFull when there is no more."""
@@ -259,7 +281,7 @@ class Journal:
                 f"whose limit for one write is {limit} bytes; "
                 "make the record smaller or max_bytes larger"
             )
-        self._repair()
+        self._writer.repair()
         newest = self._segments[-1] if self._segments else None
         if newest is None or (newest.numbers and newest.size + need > self._segment_bytes):
             self._start_segment()
@@ -275,121 +297,15 @@ class Journal:
     def _is_full(self, need: int) -> bool:
         return self._max_bytes is not None and self.bytes_used + need > self._max_bytes
 
-    def _write(self, data: bytes) -> None:
-        """Put bytes behind the newest segment's end, durably; on failure they do not count."""
-        self._torn = True
-        write_all(self._newest, data, self._segments[-1].size)
-        if self._sync:
-            os.fdatasync(self._newest)
-            self._sync_folder()
-        self._torn = False
-
-    def _repair(self) -> None:
-        """Remove what a failed append may have left."""
-        if self._closed:
-            raise OSError(errno.EBADF, "it is closed")
-        if self._torn and self._segments:
-            os.ftruncate(self._newest, self._segments[-1].size)
-            self._torn = False
-
     def _start_segment(self) -> None:
-        """Make a segment for the next record. It appears under its name only when complete."""
-        first = self._last + 1
-        path, aside = self._folder / name_of(first), self._folder / "next"
-        preamble = encode_preamble(self.identity, first, self._last_header)
-        descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(descriptor, preamble, 0)
-            if self._sync:
-                os.fdatasync(descriptor)
-            aside.rename(path)
-        except OSError:
-            close(descriptor)
-            with contextlib.suppress(OSError):
-                aside.unlink()
-            raise
-        before, self._newest, self._folder_synced = self._newest, descriptor, False
-        self._segments.append(Segment(path, first, len(preamble)))
-        close(before)
-
-    def _sync_folder(self) -> None:
-        if not self._folder_synced:
-            sync_folder(self._folder)
-            self._folder_synced = True
+        self._writer.start(self._last + 1, self._last_header)
 
     def _delete_done(self) -> None:
         """Delete the segments whose records are all acknowledged, but never the newest one."""
         done = [item for item in self._segments[:-1] if item.last <= self._acknowledged]
         if done and self._sync:
             self._marks.sync()
-            self._sync_folder()
+            self._writer.sync_folder()
         for segment in done:
             segment.path.unlink(missing_ok=True)
             self._segments.remove(segment)
-
-    def _drop(self, segment: Segment) -> Dropped:
-        """Give up what is unread in the oldest segment that has such records."""
-        if segment is self._segments[-1]:
-            self._repair()
-            self._start_segment()
-        begin = bisect.bisect_right(segment.numbers, self._acknowledged)
-        dropped = Dropped(
-            len(segment.numbers) - begin,
-            segment.numbers[begin],
-            segment.last,
-            segment.size - segment.offsets[begin],
-        )
-        self._acknowledged = segment.last
-        self._delete_done()  # before anything is written: the disk may be full
-        self._marks.write(self._acknowledged)
-        return dropped
-
-    # Records
-
-    def _locate(self, after: int) -> _Place | None:
-        """Return where the first unacknowledged record behind `after` is."""
-        with self._lock:
-            after = max(after, self._acknowledged)
-            for segment in self._segments:
-                if segment.numbers and segment.last > after:
-                    index = bisect.bisect_right(segment.numbers, after)
-                    ends = (*segment.offsets[index + 1 : index + 2], segment.size)
-                    return _Place(segment, segment.numbers[index], segment.offsets[index], ends[0])
-            return None
-
-    def _read_at(self, descriptor: int, place: _Place) -> Record | None:
-        """Return a record, or None when it is gone or was found damaged."""
-        if descriptor < 0:
-            return None  # acknowledged or dropped by another thread just now
-        data = read_all(descriptor, place.end - place.start, place.start)
-        record = decode_record(data)
-        if record is None or record.number != place.number:
-            with self._lock:
-                damage = set_aside(place.segment.path, Gap(place.start, place.end), data)
-                if damage not in self._damage:
-                    self._damage.append(damage)
-            return None
-        return record
-
-    @contextlib.contextmanager
-    def _disk(self, action: str) -> Iterator[None]:
-        """Tell the disk's errors as JournalUnavailable."""
-        try:
-            yield
-        except OSError as error:
-            raise JournalUnavailable(
-                f"cannot {action} the journal {self._folder}: {error.strerror or error}"
-            ) from error
-
-
-class _Place(NamedTuple):
-    """Where a record is: the bytes from `start` to at most `end` of a segment."""
-
-    segment: Segment
-    number: int
-    start: int
-    end: int
-
-
-def _unread(segment: Segment, acknowledged: int) -> int:
-    return len(segment.numbers) - bisect.bisect_right(segment.numbers, acknowledged)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from deodar.kit.journal.segments import Fold
+
 
 @dataclass(frozen=True)
 class Damage:
@@ -41,13 +43,13 @@ class Recovered:
     cut_bytes: int = 0
 
 
-def recover(folder: Path) -> Recovered:
+def recover(folder: Path, fold: Fold | None = None) -> Recovered:
     """Read all segments of a folder, repair the newest one, and return the state.
 
     Raises OSError when the disk fails.
     """
     state = Recovered()
-    scans = [scan(path, first) for first, path in segment_files(folder)]
+    scans = [scan(path, first, fold) for first, path in segment_files(folder)]
     for found in scans:
         _take(state, found, newest=found is scans[-1])
         if found.identity is not None:

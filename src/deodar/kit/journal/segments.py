@@ -29,15 +29,20 @@ that fits. Bytes without any good record behind them are the segment's tail.
 
 from __future__ import annotations
 
+import bisect
 import struct
 import uuid
 import zlib
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    Fold = Callable[[Any, bytes], Any]
+    """Makes a segment's next digest of the present one (None at first) and a record's header."""
 
 SUFFIX = ".segment"
 RECORD_LIMIT = 1 << 30  # bytes of one record's header and body together
@@ -76,6 +81,7 @@ class Segment:
     size: int = 0  # bytes of the file that count, up to the end of the last good record
     numbers: array[int] = field(default_factory=lambda: array("Q"))
     offsets: array[int] = field(default_factory=lambda: array("Q"))
+    digest: Any = None  # what the journal's owner wants to know of it: folded from the headers
 
     @property
     def last(self) -> int:
@@ -86,6 +92,15 @@ class Segment:
         """Note a record."""
         self.numbers.append(number)
         self.offsets.append(offset)
+
+    def unread(self, acknowledged: int) -> int:
+        """Return how many records are behind the number `acknowledged`."""
+        return len(self.numbers) - bisect.bisect_right(self.numbers, acknowledged)
+
+    def place_of(self, index: int) -> tuple[int, int]:
+        """Return where the record at `index` begins and where it ends at the latest."""
+        ends = (*self.offsets[index + 1 : index + 2], self.size)
+        return self.offsets[index], ends[0]
 
 
 @dataclass(frozen=True)
@@ -152,7 +167,7 @@ def is_whole(data: bytes) -> bool:
     return size is not None and size <= len(data)
 
 
-def scan(path: Path, first: int) -> Scan:
+def scan(path: Path, first: int, fold: Fold | None = None) -> Scan:
     """Return what a segment file holds; `first` is the number in its name.
 
     Records whose number does not rise do not count. Raises OSError when it cannot be read.
@@ -170,9 +185,23 @@ def scan(path: Path, first: int) -> Scan:
                 gaps.append(Gap(good, start))
             segment.add(record.number, start)
             header, good = record.header, end
+            if fold is not None:
+                segment.digest = fold(segment.digest, header)
         offset = end
     segment.size = good
     return Scan(segment, identity, header, tuple(gaps), Gap(good, len(data)))
+
+
+def previous_header(path: Path, first: int) -> bytes:
+    """Return the header of the record before a segment, b"" when its preamble is damaged.
+
+    Raises OSError.
+    """
+    with path.open("rb") as file:
+        head = file.read(_PREAMBLE.size)
+        length = _PREAMBLE.unpack(head)[3] if len(head) == _PREAMBLE.size else 0
+        rest = file.read(min(length, RECORD_LIMIT) + _CRC.size)
+    return _read_preamble(head + rest, first)[1] or b""
 
 
 def lost_in(data: bytes) -> int:

@@ -1,0 +1,86 @@
+"""What an agent takes while the host does nothing: processor and memory, all processes together.
+
+Method: a real agent with its default settings and the eBPF sensor, enrolled at a real EDR server on
+this machine; a minute to settle, then two minutes of watching. Processor: user and system time of
+the agent's process and its children (/proc/PID/stat) by the wall clock, and beside it the run time
+of its eBPF programs, which the kernel accounts to whoever caused the event. Memory: resident set
+(Rss in /proc/PID/smaps_rollup, shared pages counted in full) summed over the processes, at the end.
+The host is never quite idle, so the events of the time are told as well.
+
+Run as root: ``python -m bench.agent_idle [seconds]``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from bench.report import Line, cpu_seconds
+from bench.stand import give, stack
+from deodar.agent.sensors import syscall
+from deodar.demo.stack import DEODAR, deodar
+from deodar.kit.children import Child
+
+SETTLE = 60.0
+SECONDS = 120.0
+CPU_GOAL = 0.5
+MEMORY_GOAL = 60.0
+
+
+def main() -> None:
+    """Measure and print."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    with stack() as parts:
+        parts.start_edr()
+        parts.enroll_agent()
+        deodar(
+            "agent", "task", "settings", "set", "KATAEDR", "--default",
+            "EventTransferSettings", "--dir", parts.agent,
+        )  # fmt: skip
+        command = [*DEODAR, "agent", "run", "--dir", str(parts.agent)]
+        agent = Child("agent", command, parts.folder / "logs")
+        parts.children["agent"] = agent.start()
+        agent.ready()
+        time.sleep(SETTLE)
+        statistics = syscall.enable_statistics()
+        before, kernel = cpu_seconds(agent.pid), kernel_seconds(agent.pid)
+        began = time.monotonic()
+        time.sleep(seconds)
+        passed = time.monotonic() - began
+        share = (cpu_seconds(agent.pid) - before) / passed * 100
+        in_kernel = (kernel_seconds(agent.pid) - kernel) / passed * 100
+        os.close(statistics)
+        memory = sum(map(resident, [agent.pid, *children(agent.pid)])) / 1e6
+    give(
+        Line("agent, idle: processor", share, "% of a core", share / CPU_GOAL, "the goal (0.5 %)"),
+        Line("agent, idle: its programs in the kernel", in_kernel, "% of a core"),
+        Line("agent, idle: memory", memory, "MB", memory / MEMORY_GOAL, "the goal (60 MB)"),
+    )
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that the agent has started and that run."""
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of a process that are in memory."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Rss:\s+(\d+) kB", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def kernel_seconds(pid: int) -> float:
+    """Return how long the eBPF programs have run that a process has open."""
+    total = 0
+    for link in Path(f"/proc/{pid}/fdinfo").iterdir():
+        found = re.search(r"^run_time_ns:\s+(\d+)$", link.read_text(), re.MULTILINE)
+        total += int(found[1]) if found else 0
+    return total / 1e9
+
+
+if __name__ == "__main__":
+    main()

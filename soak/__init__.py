@@ -1,0 +1,1 @@
+"""A long run of one real agent against a real EDR server, with everything going wrong in turn."""

@@ -1,0 +1,1 @@
+"""The tasks as they are on this host: their settings, and which of them run."""

@@ -1,0 +1,76 @@
+"""The service on Debian's own kernel: ceilings in force, each sensor under the unit's sandbox."""
+
+from __future__ import annotations
+
+import subprocess
+from urllib.parse import urlsplit
+
+import pytest
+from tests.packaging import virtual
+from tests.packaging.machine import missing
+from tests.packaging.test_install import UNIT, _enroll, _install
+
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def emulator(own_machine, package, server, tmp_path):
+    """Return a virtual machine that boots with an enrolled agent and no network."""
+    if lacking := missing("qemu-system-x86_64", "cpio", "apt-get"):
+        pytest.skip(f"needs {lacking}")
+    try:
+        virtual.kernel()
+    except (OSError, subprocess.SubprocessError, StopIteration) as error:
+        pytest.skip(f"Debian's kernel cannot be had here: {error}")
+    _install(own_machine, package)
+    _enroll(own_machine, server)
+    own_machine.run("systemctl", "stop", UNIT)
+    own_machine.stop()
+    virtual.prepare(own_machine, tmp_path / "image", urlsplit(server.url).port)
+    made = virtual.Emulator(tmp_path / "image", tmp_path / "console.log")
+    yield made
+    made.stop()
+
+
+def test_the_unit_on_a_kernel_of_its_own(emulator, server):
+    boot = emulator.seen("boot", 120)
+    assert boot["interfaces"] == ["lo"]  # it is active, and there is no network yet
+
+    ceilings = emulator.seen("ceilings", 30)
+    assert ceilings["memory.high"] == str(192 << 20)
+    assert ceilings["memory.max"] == str(256 << 20)
+    assert ceilings["memory.swap.max"] == str(64 << 20)
+    assert ceilings["cpu.max"] == "75000 100000"
+    assert ceilings["cpu.weight"] == "50"
+    assert ceilings["io.weight"] == "default 50"
+    assert ceilings["pids.max"] == "64"
+
+    audit = emulator.seen("audit", 120)
+    assert audit["during"]["rules"] == 2
+    assert audit["restarted"]
+    assert audit["cleaned"]
+    assert audit["waited"]  # the back-off of a first failure
+    assert audit["after"] == audit["before"]
+    assert audit["after"]["rules"] == 0
+
+    processor = emulator.seen("processor", 120)
+    assert processor["together"]  # the agent is in the group that is measured
+    assert 0.6 < processor["burning"] < 0.8
+    assert 0 < processor["flooded"] < 0.8
+
+    memory = emulator.seen("memory", 150)
+    assert 64 < memory["reached"] < 256  # MiB of the one that grew beside the agent
+    assert memory["used"] < 256 << 20
+    assert memory["ended"] == -9
+    assert memory["restarted"]
+
+    emulator.seen("waiting", 30)
+    tiers = {"before-network": "bpf", "tier-audit": "audit", "tier-proc": "proc"}
+    tiers |= {"tier-bpf": "bpf", "after-memory": "bpf"}
+    found = {marker: server.find(marker)["SensorTier"] for marker in tiers}
+    assert found == tiers
+
+    emulator.go_on()
+    removal = emulator.seen("removal", 90)
+    assert {name: removal[name] for name in audit["before"]} == audit["before"]
+    assert [path for path in removal["left"] if "systemd/units" not in path] == []
