@@ -12,7 +12,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from deodar.agent.settings import AgentSettings
 from deodar.demo.stack import DEODAR, deodar
+from deodar.kit import settings as toml
 from deodar.kit.children import Child
 
 if TYPE_CHECKING:
@@ -48,8 +52,7 @@ class AgentHost:
         self.step_clock(0)
         token = json.loads(deodar("edr", "enroll", "--json", "--dir", edr))["token"]
         deodar("agent", "enroll", token, "--dir", self.folder)
-        with (self.folder / "agent.toml").open("a") as settings:
-            settings.write(f"\n[spool]\nmaximum_bytes = {SPOOL_MB << 20}\n")
+        self._limit_spool()
         here = ("--dir", self.folder)
         deodar("agent", "task", "settings", "set", "KATAEDR", *_connection(port), *here)
         words = [*DEODAR, "agent", "run", *map(str, here)]
@@ -102,6 +105,12 @@ class AgentHost:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "soak", str(self.folder)], check=True
         )
+
+    def _limit_spool(self) -> None:
+        file = self.folder / "agent.toml"
+        settings = toml.load(file, AgentSettings)
+        spool = msgspec.structs.replace(settings.spool, maximum_bytes=SPOOL_MB << 20)
+        file.write_text(toml.dump(msgspec.structs.replace(settings, spool=spool)))
 
     def _faked(self) -> dict[str, str]:
         if not Path(FAKETIME).exists():

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deodar.agent import status
+from deodar.agent.announcer import KILLED, STOPPED
+from deodar.agent.detection import Choice
 from deodar.agent.errors import NotEnrolledError
-from deodar.agent.run import RunOptions, run
+from deodar.agent.run import run
+from deodar.agent.settings import TransferSettings
+from deodar.agent.tasks.store import SettingsStore
 from deodar.events.builders import EventBuilder
 from deodar.kit.children import Child
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import StateError
+from soak.watch import look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EVENTS = 10_000
+AT_ONCE = {
+    "EventTransferSettings": {"MaximumDataTransferTime": 0.2, "UseRequestCountLimits": False}
+}
 AGENT = (sys.executable, "-m", "deodar", "agent")
 FORBIDDEN = (
     "pyarrow",
@@ -47,10 +55,8 @@ def file(tmp_path: Path) -> Path:
 def agent(tmp_path: Path, server: Any) -> Iterator[Callable[..., Child]]:
     """Start an agent enrolled at the scripted server; its folder is tmp_path/agent."""
     children: list[Child] = []
-    transfer = {"maximum_events": 500}
-    from deodar.agent.settings import TransferSettings
-
-    server.enrol(tmp_path / "agent", transfer=TransferSettings(**transfer))
+    directory = server.enrol(tmp_path / "agent", transfer=TransferSettings(maximum_events=500))
+    SettingsStore(directory).change("KATAEDR", AT_ONCE)
 
     def begin(*options: object) -> Child:
         words = [*AGENT, "run", "--dir", str(tmp_path / "agent"), *map(str, options)]
@@ -80,7 +86,7 @@ def test_replay_delivers_every_event_once_and_ends(
     told = status.read(StateDirectory(tmp_path / "agent"))
     assert told is not None
     assert told.uplink.events == EVENTS
-    assert told.losses == {}
+    assert told.losses_by_stage == {}
     assert not told.is_running()
 
 
@@ -143,18 +149,41 @@ def test_stopped_agent_keeps_what_the_server_did_not_take(
     assert server.ids() == ids_of(file)
 
 
+@pytest.mark.root
+def test_agent_that_was_ended_by_force_tells_that_nobody_watched(
+    agent: Callable[..., Child], server: Any, until: Callable[..., Any]
+) -> None:
+    def told(event_type: str) -> list[dict[str, Any]]:
+        with server.log.lock:
+            return [event for event in server.events if event["EventType"] == event_type]
+
+    first = agent("--sensor", "proc")
+    until(lambda: len(told("agent_task_state")) == 2)
+    first.kill()
+    assert told("telemetry_loss") == []
+    second = agent("--sensor", "proc")
+    (loss,) = until(lambda: told("telemetry_loss"))
+    assert (loss["LostStage"], loss["LostReason"]) == ("agent", KILLED)
+    until(lambda: len(told("agent_task_state")) == 4)
+    second.stop()
+    agent("--sensor", "proc")
+    losses = until(lambda: len(told("telemetry_loss")) == 2 and told("telemetry_loss"))
+    assert losses[1]["LostReason"] == STOPPED
+    assert losses[0]["LostLastTime"] < losses[1]["LostFirstTime"] < losses[1]["LostLastTime"]
+
+
 def test_second_agent_in_the_same_folder_is_refused(
     agent: Callable[..., Child], tmp_path: Path, file: Path
 ) -> None:
     first = agent("--replay", file)
     first.ready(30)
     with pytest.raises(StateError, match=f"in use by process {first.pid}"):
-        run(StateDirectory(tmp_path / "agent"), RunOptions(replay=file))
+        run(StateDirectory(tmp_path / "agent"), Choice(replay=file))
 
 
 def test_agent_that_is_not_enrolled_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotEnrolledError, match="deodar agent enroll"):
-        run(StateDirectory.create(tmp_path / "new"), RunOptions())
+        run(StateDirectory.create(tmp_path / "new"), Choice())
 
 
 def test_agent_is_small(
@@ -162,8 +191,7 @@ def test_agent_is_small(
 ) -> None:
     child = agent("--replay", file)
     until(lambda: len(server.events) == EVENTS, 60)
-    told = until(lambda: status.read(StateDirectory(tmp_path / "agent")))
-    assert told.memory_bytes < 60e6
+    until(lambda: look(child.pid, 0).rss < 60e6)
     assert child.alive
 
 
@@ -188,7 +216,7 @@ def test_every_short_process_of_this_host_arrives_once(
     subprocess.run(["bash", "-c", loop], check=True)
 
     def found() -> list[dict[str, Any]]:
-        with server.lock:
+        with server.log.lock:
             return [
                 event
                 for event in server.events
@@ -213,6 +241,6 @@ def test_every_short_process_of_this_host_arrives_once(
 
 
 def _ended(server: Any, started: list[dict[str, Any]]) -> bool:
-    with server.lock:
+    with server.log.lock:
         ended = {e["UniquePid"] for e in server.events if e["EventType"] == "process_terminate"}
     return {event["UniquePid"] for event in started} <= ended

@@ -11,14 +11,14 @@ from deodar.kit.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEAST = 'agent_id = "a"\n[server]\nurl = "https://h:1"\npins = ["00"]\n'
+LEAST = 'agent_id = "a"\n'
 
 
 def test_enrolment_alone_gives_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "agent.toml"
     file.write_text(LEAST)
     settings = toml.load(file, AgentSettings)
-    assert settings.server.connection_timeout == settings.server.request_timeout == 10
+    assert settings.spool.maximum_days == 21
     assert settings.sensor.order == ["bpf", "audit", "proc"]
     assert settings.transfer.maximum_events == 10_000
 
@@ -31,7 +31,7 @@ def test_written_settings_are_read_back(settings: AgentSettings) -> None:
     ("lines", "key"),
     [
         ("[transfer]\nmaximum_events = 10001", "maximum_events"),
-        ("[transfer]\nmaximum_delay = 0", "maximum_delay"),
+        ("[transfer]\nstore_delay = 0", "store_delay"),
         ("[spool]\nmaximum_bytes = 10", "maximum_bytes"),
         ("[hashes]\nenable = true", "enabled"),
         ("[sensor]\norder = 'bpf'", "order"),

@@ -88,7 +88,7 @@ class System:
 
 
 class Server:
-    """A real server in this event loop, over real HTTPS."""
+    """A real server over real HTTPS, in this event loop or in a process of its own."""
 
     def __init__(self, installation: installations.Installation, url: str) -> None:
         self.installation = installation
@@ -224,6 +224,30 @@ def process(installation: installations.Installation, tmp_path: Path) -> Iterato
     yield made
     if made.child.alive:
         made.child.kill()
+
+
+@pytest.fixture(scope="module")
+def shared_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """Return a running server in a process of its own, the same for all tests of a module."""
+    folder = tmp_path_factory.mktemp("shared")
+    settings = EdrSettings(host="127.0.0.1", port=0, names=("127.0.0.1",))
+    made = Process(installations.init(folder / "edr", settings), folder)
+    try:
+        made.start()
+        yield made
+        assert made.child.stop() == 0
+    finally:
+        if made.child.alive:
+            made.child.kill()
+
+
+@pytest.fixture
+async def remote(shared_process: Process) -> AsyncIterator[Server]:
+    """Return that server as clients and administrators see it."""
+    installation = shared_process.installation
+    server = Server(installation, installation.url)
+    yield server
+    await server.close()
 
 
 def enrolled(installation: installations.Installation, token: str, url: str) -> Pair:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import ssl
 from urllib.parse import urlsplit
 
@@ -290,3 +291,117 @@ async def test_a_store_that_takes_nothing_means_503_and_nothing_is_lost(server, 
     third = await agent.post("/agent/v1/packets", content=EVENT, headers=packet(2))
     assert third.json() == {"packet": 2, "events": 1, "dead": 0}
     assert len(await served(server)) == 2
+
+
+def line(name: str) -> bytes:
+    return EVENT.replace(b'"a"', b'"%s"' % name.encode())
+
+
+class TestPacketsPutTogether:
+    """Several packets in one request, to a server in a process of its own."""
+
+    @pytest.fixture
+    async def agent(self, remote):
+        agent_id, pair = await remote.agent()
+        client = remote.client(pair)
+        client.agent_id = agent_id
+        return client
+
+    @pytest.fixture
+    def stored(self, remote, agent):
+        """Return a function that gives the ids of this agent's events in the log, in order."""
+
+        async def read() -> list[str]:
+            system = remote.system("reader", 3)
+            answer = await system.get()
+            if answer.status_code == 401:  # the module's first
+                await asyncio.to_thread(remote.register.accept, system.id)
+                answer = await system.get()
+            found = answer.json()["events"]
+            return [event["Id"] for event in found if event["AgentId"] == agent.agent_id]
+
+        return read
+
+    @staticmethod
+    async def send(agent, first: object, last: object, *names: str, spool: str = "s"):
+        """Send events as an agent does: a zstd frame for each packet, one after another."""
+        body = b"".join(zstandard.compress(line(name) + b"\n") for name in names)
+        headers = packet(last, spool, **{"Content-Encoding": "zstd"})
+        headers["Deodar-Packet-First"] = str(first)
+        return await agent.post("/agent/v1/packets", content=body, headers=headers)
+
+    async def test_of_what_is_partly_there_the_rest_is_asked_for(self, agent, stored):
+        for number, name in ((1, "a"), (2, "b")):
+            alone = await self.send(agent, number, number, name)
+            assert alone.json() == {"packet": number, "events": 1, "dead": 0}
+        partly = await self.send(agent, 1, 4, "a", "b", "c", "d")
+        assert partly.status_code == 409
+        told = partly.json()
+        assert told["committed"] == 2
+        assert told["error"].endswith("send again from 3 on")
+        rest = await self.send(agent, told["committed"] + 1, 4, "c", "d")
+        assert rest.json() == {"packet": 4, "events": 2, "dead": 0}
+        assert await stored() == ["a", "b", "c", "d"]
+
+    async def test_the_first_one_alone_is_enough_for_a_conflict(self, agent, stored):
+        await self.send(agent, 5, 5, "a")
+        assert (await self.send(agent, 5, 6, "a", "b")).json()["committed"] == 5
+        assert (await self.send(agent, 6, 6, "b")).status_code == 200
+        assert await stored() == ["a", "b"]
+
+    async def test_what_is_there_whole_is_acknowledged_again(self, agent, stored):
+        whole = await self.send(agent, 1, 3, "a", "b", "c")
+        assert whole.json() == {"packet": 3, "events": 3, "dead": 0}
+        for first, last, names in ((1, 3, "abc"), (2, 3, "bc"), (1, 2, "ab"), (3, 3, "c")):
+            again = await self.send(agent, first, last, *names)
+            assert again.json() == {"packet": last, "events": 0, "dead": 0, "duplicate": True}
+        assert await stored() == ["a", "b", "c"]
+
+    async def test_numbers_may_be_left_out(self, agent, stored):
+        """Packets that an agent had to give up leave gaps."""
+        await self.send(agent, 1, 1, "a")
+        later = await self.send(agent, 7, 9, "b", "c")
+        assert later.json() == {"packet": 9, "events": 2, "dead": 0}
+        assert await stored() == ["a", "b", "c"]
+
+    async def test_each_spool_has_its_own_numbers(self, agent, stored):
+        await self.send(agent, 1, 2, "a", "b", spool="one")
+        other = await self.send(agent, 1, 3, "c", "d", "e", spool="two")
+        assert other.json() == {"packet": 3, "events": 3, "dead": 0}
+        assert await stored() == ["a", "b", "c", "d", "e"]
+
+    async def test_of_what_comes_at_once_each_event_is_there_once(self, agent, stored):
+        """An agent that gave up waiting sends more, or less, while the first try goes on."""
+        sent = ["a", "ab", "abc", "abcd"] * 3
+        pending = [self.send(agent, 1, len(names), *names) for names in sent]
+        statuses = {answer.status_code for answer in await asyncio.gather(*pending)}
+        assert statuses <= {200, 409}
+        answer = await self.send(agent, 1, 4, *"abcd")
+        if answer.status_code == 409:
+            first = answer.json()["committed"] + 1
+            answer = await self.send(agent, first, 4, *"abcd"[first - 1 :])
+        assert answer.status_code == 200
+        assert await stored() == ["a", "b", "c", "d"]
+
+    async def test_what_cannot_be_unpacked_is_no_dead_letter_when_it_is_partly_there(
+        self, remote, agent
+    ):
+        await self.send(agent, 1, 1, "a")
+        letters = await self.dead_letters(remote)
+        headers = packet(2, "s", **{"Content-Encoding": "zstd", "Deodar-Packet-First": "1"})
+        answer = await agent.post("/agent/v1/packets", content=b"no zstd", headers=headers)
+        assert (answer.status_code, answer.json()["committed"]) == (409, 1)
+        assert await self.dead_letters(remote) == letters
+
+    @staticmethod
+    async def dead_letters(remote) -> int:
+        status = await asyncio.to_thread(remote.local.get, "/status")
+        return json.loads(status)["dead_letters"]
+
+    @pytest.mark.parametrize("first", ["", "0", "-1", "x", "1.0", "01", "3", "9" * 19])
+    async def test_a_malformed_first_number_is_refused(self, agent, stored, first):
+        answer = await self.send(agent, first, 2, "a")
+        assert answer.status_code == 400
+        assert "Deodar-Packet-First" in answer.json()["error"]
+        taken = await self.send(agent, 1, 2, "a")
+        assert "duplicate" not in taken.json()

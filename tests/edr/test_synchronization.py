@@ -1,19 +1,25 @@
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+import zstandard
 from structlog.testing import capture_logs
 
 from deodar.edr.enrolment import Endpoint, Endpoints, EnrolmentRequest, Host
 from deodar.edr.errors import BadRequest, NotThisAgent
 from deodar.edr.policies import Policies
-from deodar.edr.synchronization import LARGEST_REPORT, Synchronization
+from deodar.edr.synchronization import DEEPEST_STATUS, LARGEST_BODY, LARGEST_REPORT, Synchronization
 from deodar.tls import certificates
 
-from .conftest import read_token
+from .conftest import deodar, read_token
+
+if TYPE_CHECKING:
+    import httpx
 
 AUTHORITY = certificates.make_authority("edr")
 
@@ -114,6 +120,8 @@ def test_the_policy_comes_only_when_the_agent_has_another_version(agent):
         b'{"agent_id":"ID","policy_version":"1"}',
         b'{"agent_id":"ID","tasks":[{"name":"x"}]}',
         b'{"agent_id":"ID","tasks":[' + b",".join([b'{"name":"x","state":"y"}'] * 65) + b"]}",
+        b'{"agent_id":"ID","time_us":-1}',
+        b'{"agent_id":"ID","time_us":9223372036854775808}',
         b'{"agent_id":"ID","status":[]}',
         b'{"agent_id":"ID","status":{"a":NaN}}',
         b'{"agent_id":"ID","status":{"a":"\\ud800"}}',
@@ -145,6 +153,29 @@ def test_of_a_large_report_the_status_is_left_out_first(agent):
     agent.sync(host={"name": "n" * 40_000})
     assert agent.endpoints.report(agent.id) == ""
     assert len(agent.endpoint.name) == 256
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = {"a": value} if level % 2 else [value]
+    return value
+
+
+def test_a_status_that_is_nested_deeply_is_left_out(agent):
+    agent.sync(status={"a": nested(DEEPEST_STATUS - 1)})
+    assert agent.report["status"] == {"a": nested(DEEPEST_STATUS - 1)}
+    assert agent.report["left_out"] == []
+    for levels in (DEEPEST_STATUS, 900):
+        agent.sync(status={"a": nested(levels)}, tasks=[task()])
+        assert agent.report["status"] == {}
+        assert agent.report["left_out"] == ["status"]
+        assert len(agent.report["tasks"]) == 1
+
+
+def test_what_was_left_out_is_the_servers_word(agent):
+    agent.sync(left_out=["tasks"])
+    assert agent.report["left_out"] == []
 
 
 def test_texts_are_cut_and_have_no_nul(agent):
@@ -187,3 +218,122 @@ def test_the_log_names_host_agent_and_reason(agent):
     (line,) = (line for line in lines if line["event"] == "tasks_stopped_on_host")
     assert (line["agent_id"], line["host"]) == (agent.id, "web-1")
     assert line["reason"] == "no sensor can be used"
+
+
+class TestOverHttps:
+    """The same with a server in a process of its own."""
+
+    @pytest.fixture
+    async def client(self, remote):
+        agent_id, pair = await remote.agent()
+        client = remote.client(pair)
+        client.agent_id = agent_id
+        return client
+
+    @staticmethod
+    async def sync(client, **more: Any) -> httpx.Response:
+        body = {"agent_id": client.agent_id, **more}
+        return await client.post("/agent/v1/sync", json=body)
+
+    async def test_what_an_agent_tells_is_shown_to_the_administrator(self, remote, client):
+        headers = {"Content-Encoding": "zstd", "User-Agent": "deodar-agent/9.9.9"}
+        report = {
+            "agent_id": client.agent_id,
+            "host": {"name": "web-9"},
+            "time_us": 1,
+            "version": "0.2.0",
+            "tasks": [task("KATAEDR", "Stopped", error="by an administrator")],
+        }
+        body = zstandard.compress(json.dumps(report).encode())
+        answer = await client.post("/agent/v1/sync", content=body, headers=headers)
+        assert answer.status_code == 200
+        told = answer.json()
+        assert told.pop("time_us") > 1_700_000_000_000_000
+        assert told == {
+            "server_id": remote.installation.server_id,
+            "policy_version": 0,
+            "policy": None,
+        }
+        folder = remote.installation.directory.path
+        shown = await asyncio.to_thread(
+            deodar, "endpoints", "show", client.agent_id, "--dir", folder, "--json"
+        )
+        page = json.loads(shown)
+        assert page["endpoint"]["name"] == "web-9"
+        assert page["endpoint"]["agent_version"] == "0.2.0"
+        assert page["endpoint"]["address"] == "127.0.0.1"
+        assert page["endpoint"]["stopped_tasks"] == "KATAEDR"
+        assert page["report"]["tasks"][0]["error"] == "by an administrator"
+
+    async def test_a_stopped_task_is_in_the_servers_log(self, shared_process, client):
+        await self.sync(client, tasks=[task("KATAEDR", "Stopped")])
+        lines = [line for line in shared_process.log.splitlines() if client.agent_id in line]
+        assert any("tasks_stopped_on_host" in line for line in lines)
+
+    async def test_the_policy_comes_with_the_first_request_after_it_was_set(
+        self, remote, client, tmp_path
+    ):
+        file = tmp_path / "policy.ini"
+        file.write_text("[KATAEDR]\nRequestTimeout=4\n")
+        folder = remote.installation.directory.path
+        assert (await self.sync(client, policy_version=0)).json()["policy"] is None
+        made = json.loads(
+            await asyncio.to_thread(deodar, "policy", "set", file, "--dir", folder, "--json")
+        )
+        told = (await self.sync(client, policy_version=0)).json()
+        assert told["policy_version"] == told["policy"]["version"] == made["version"]
+        assert told["policy"]["settings"] == {"KATAEDR": {"RequestTimeout": 4.0}}
+        again = (await self.sync(client, policy_version=made["version"])).json()
+        assert (again["policy_version"], again["policy"]) == (made["version"], None)
+        await asyncio.to_thread(Policies(remote.database).clear)
+        cleared = (await self.sync(client, policy_version=made["version"])).json()
+        assert (cleared["policy_version"], cleared["policy"]) == (0, None)
+
+    async def test_under_another_agents_id_nothing_is_taken(self, remote, client):
+        other, _ = await remote.agent()
+        answer = await client.post("/agent/v1/sync", json={"agent_id": other})
+        assert answer.status_code == 403
+        assert client.agent_id in answer.json()["error"]
+        assert remote.endpoints.report(other) == ""
+        assert remote.endpoints.report(client.agent_id) == ""
+
+    async def test_a_revoked_agent_is_refused_and_its_report_not_kept(self, remote, client):
+        await asyncio.to_thread(remote.endpoints.revoke, client.agent_id)
+        answer = await self.sync(client, host={"name": "later"})
+        assert answer.status_code == 403
+        assert answer.json() == {"error": "Forbidden: this endpoint was revoked"}
+        assert remote.endpoints.find(client.agent_id).name == "h"
+
+    async def test_without_a_certificate_there_is_no_answer_to_a_report(self, remote, client):
+        stranger = remote.client(None)
+        stranger.agent_id = client.agent_id
+        assert (await self.sync(stranger)).status_code == 401
+
+    @pytest.mark.parametrize(
+        ("body", "encoding", "status"),
+        [
+            (b"", "identity", 400),
+            (b"{", "identity", 400),
+            (b"[1]", "identity", 400),
+            (b'{"agent_id":"\xff"}', "identity", 400),
+            (b'{"agent_id":' + b"[" * 100_000, "identity", 400),
+            (b"no gzip", "gzip", 400),
+            (b"{}", "br", 400),
+            (b" " * (LARGEST_BODY + 1), "identity", 413),
+            (gzip.compress(b" " * (LARGEST_BODY + 1)), "gzip", 413),
+            (zstandard.compress(b" " * 50_000_000), "zstd", 413),
+        ],
+        ids=lambda value: f"{len(value)} bytes" if isinstance(value, bytes) else str(value),
+    )
+    async def test_what_is_no_report_is_refused(self, remote, client, body, encoding, status):
+        headers = {"Content-Encoding": encoding}
+        answer = await client.post("/agent/v1/sync", content=body, headers=headers)
+        assert answer.status_code == status
+        assert answer.json()["error"].startswith("Bad Request: ")
+        assert remote.endpoints.find(client.agent_id).synchronized_us == 0
+        assert (await self.sync(client)).status_code == 200
+
+    async def test_the_largest_report_is_taken(self, client):
+        room = LARGEST_BODY - 200
+        answer = await self.sync(client, status={"a": "x" * room})
+        assert answer.status_code == 200

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from deodar.agent import memory
 from deodar.agent import status as report
-from deodar.agent.detection import Choice
 from deodar.agent.enrolled import load
 from deodar.agent.errors import AgentError
 from deodar.agent.notify import ALIVE, READY, STOPPING, tell
@@ -21,9 +20,9 @@ from deodar.agent.service import Service
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
+    from deodar.agent.detection import Choice
     from deodar.kit.directory import StateDirectory
 
-RunOptions = Choice
 STATUS_EVERY = 10.0
 LOOK_EVERY = 1.0
 LOOK_EVERY_IN_REPLAY = 0.05
@@ -76,7 +75,7 @@ def _watch(service: Service, stop: threading.Event, *, exit_at_end: bool) -> Non
 
 def _write_status(service: Service) -> None:
     try:
-        report.write(service.directory, service.status())
+        report.write(service.directory, service.last_status or service.status())
     except OSError as error:  # a full disk must not end the agent
         _log.warning("the status could not be written", error=str(error))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from deodar import __version__
 from deodar.agent import overview
 from deodar.agent import status as report
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 DETECTION, INTEGRATION = "Behavior_Detection", "KATAEDR"
 RETRY_EVERY = 60.0
 MARK_EVERY = 60.0
+CERTIFICATES_EVERY = 86_400.0
 LAST_PACKETS = 3.0
 """Seconds that a stopping agent gives the uplink to send what is still in the spool."""
 LOOK_EVERY = 0.05
@@ -101,7 +104,9 @@ class Service:
             directory.socket, self.administration.handlers(), settings.control.group
         )
         self._stopping = self._hurries = False
-        self._next_retry = self._next_mark = 0.0
+        self.last_status: AgentStatus | None = None
+        """How the agent fared when it was stopped."""
+        self._next_retry = self._next_mark = self._next_certificates = 0.0
 
     def start(self) -> None:
         """Begin: tell of the time without an agent, start the tasks that shall run."""
@@ -128,6 +133,9 @@ class Service:
         if now >= self._next_retry:
             self._next_retry = now + RETRY_EVERY
             self.tasks.retry()
+        if now >= self._next_certificates:
+            self._next_certificates = now + CERTIFICATES_EVERY
+            self._look_at_certificates()
 
     def is_done(self) -> bool:
         """Whether a replay has come to its end and the server has all of it."""
@@ -147,11 +155,15 @@ class Service:
         """Watch no more, store what was seen, send what can be sent at once, close the files."""
         self._stopping = True
         self.control.stop()
+        before = self.status()
         self.detection.stop()
         self.integration.hurry()
         deadline = time.monotonic() + LAST_PACKETS
         while self._is_sending() and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY)
+        self.last_status = msgspec.structs.replace(
+            self.status(), tasks=before.tasks, sensor=before.sensor, pipeline=before.pipeline
+        )
         self.tasks.stop_all()
         self.events.add(EventType.APPLICATION_STOPPED)
         self.events.close()
@@ -212,6 +224,11 @@ class Service:
             self._follow_application()
         self.detection.apply()
         self.integration.apply()
+
+    def _look_at_certificates(self) -> None:
+        use_client = self.tasks_settings.kataedr.use_client_pinned_certificate
+        for problem in self.certificates.problems(time.time(), use_client=use_client):
+            self.events.add(EventType.CERTIFICATE_PROBLEM, task=find(INTEGRATION), Problem=problem)
 
     def _certificate_changed(self, kind: str) -> None:
         self.events.add(EventType.CERTIFICATE_CHANGED, initiator="User", Certificate=kind)

@@ -56,12 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from deodar.agent.run import RunOptions, run
+    from deodar.agent.detection import Choice
+    from deodar.agent.run import run
     from deodar.kit.directory import StateDirectory
     from deodar.kit.logging import configure_plain
 
     configure_plain("agent", debug=options.debug)
-    chosen = RunOptions(
+    chosen = Choice(
         sensors=() if options.sensor in ("auto", "replay") else (options.sensor,),
         replay=options.replay,
         rate=options.rate,

@@ -15,12 +15,14 @@ from sqlalchemy import update
 
 from deodar.edr import web
 from deodar.edr.database import now_us
-from deodar.edr.errors import BadRequest, NotThisAgent
+from deodar.edr.errors import NotThisAgent
 from deodar.edr.tables import endpoints
 from deodar.kit.logging import logger
 from deodar.tasks.declarations import BEHAVIOR_DETECTION, KATAEDR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deodar.edr.database import Database
     from deodar.edr.enrolment import Endpoint
     from deodar.edr.policies import InForce, Policies
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 LARGEST_BODY = 256 << 10
 LARGEST_REPORT = 32 << 10
 """Bytes of JSON that are kept of one report."""
+DEEPEST_STATUS = 32
+"""Levels within one another that a status may have to be kept."""
 WATCHED = (BEHAVIOR_DETECTION.name, KATAEDR.name)
 _STOPPED = frozenset({"Stopped", "Stopping"})
-_LEFT_OUT_FIRST = ("status", "tasks")
 
 log = logger("edr.synchronization")
 
@@ -62,13 +65,13 @@ class Report(msgspec.Struct, frozen=True):
 
     agent_id: str
     host: ReportedHost = ReportedHost()
-    time_us: int = 0
+    time_us: Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)] = 0
     version: str = ""
     policy_version: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)] = 0
     tasks: Annotated[tuple[ReportedTask, ...], msgspec.Meta(max_length=64)] = ()
     status: dict[str, Any] = {}
     left_out: tuple[str, ...] = ()
-    """Of the server: what was too large to be kept."""
+    """Of the server: what was too large, or nested too deeply, to be kept."""
 
 
 class SyncAnswer(msgspec.Struct, frozen=True):
@@ -132,23 +135,29 @@ def _row(endpoint: Endpoint, report: Report, address: str) -> dict[str, Any]:
 
 
 def _kept(report: Report) -> str:
-    """Return a report's JSON within the bound, what is largest left out first."""
-    report = msgspec.structs.replace(report, left_out=())
-    for name in (*_LEFT_OUT_FIRST, ""):
-        text = _encoded(report)
-        if len(text) <= LARGEST_REPORT or not name:
-            break
-        left_out = (*report.left_out, name)
-        empty: Any = {} if name == "status" else ()
-        report = msgspec.structs.replace(report, left_out=left_out, **{name: empty})
-    return text.decode() if len(text) <= LARGEST_REPORT else ""
+    """Return a report's JSON within the bounds, what is largest left out first."""
+    for kept in _smaller(msgspec.structs.replace(report, left_out=())):
+        text = msgspec.json.encode(kept)
+        if len(text) <= LARGEST_REPORT:
+            return text.decode()
+    return ""
 
 
-def _encoded(report: Report) -> bytes:
-    try:
-        return msgspec.json.encode(report)
-    except (OverflowError, RecursionError) as error:
-        raise BadRequest(f"Bad Request: the status cannot be kept: {error}") from error
+def _smaller(report: Report) -> Iterator[Report]:
+    """Yield a report if it can be encoded, and then what is left of it without this and that."""
+    replace = msgspec.structs.replace
+    if not _is_deeper(report.status, DEEPEST_STATUS):
+        yield report
+    yield replace(report, status={}, left_out=("status",))
+    yield replace(report, status={}, tasks=(), left_out=("status", "tasks"))
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a value from JSON has more than so many levels within one another."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _text(text: str, most: int) -> str:
