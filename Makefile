@@ -34,7 +34,7 @@ soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event acc
 	$(BIN)/python -m soak $(ARGS)
 
 seen: $(VENV)/.ready  ## run the tests of settings and note what they saw, for the docs (root)
-	$(BIN)/pytest -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
+	$(BIN)/pytest tests -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
 	$(MAKE) docs
 
 deb: $(VENV)/.ready  ## the agent's Debian package, into dist/

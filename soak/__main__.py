@@ -68,7 +68,7 @@ def _soak(folder: Path, options: argparse.Namespace) -> int:
         watch.stop()
         blind = spells[1]
         found = verdict.judge(verdict.read(url, stack.edr), ledger, blind)
-        return _tell(found, watch.samples, spells[0], options.out)
+        return _tell(found, watch, spells[0], options.out)
     finally:
         watch.stop()
         if load is not None and load.poll() is None:
@@ -101,9 +101,8 @@ def _drain(host: AgentHost) -> None:
     raise SystemExit(f"the spool was not empty after {DRAIN:g} s: {spool}")
 
 
-def _tell(
-    found: verdict.Verdict, samples: Sequence[Sample], spells: Sequence[Spell], out: Path
-) -> int:
+def _tell(found: verdict.Verdict, watch: Watch, spells: Sequence[Spell], out: Path) -> int:
+    samples, began = watch.samples, watch.began
     with (out / "soak.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Sample._fields)
@@ -114,7 +113,8 @@ def _tell(
     print(f"  found again         {found.repeated}")
     print(f"  out of order        {found.out_of_order}")
     print(f"  while no agent ran  {found.while_blind} (told as a gap {found.gaps} times)")
-    print(f"  missing             {found.missing}")
+    when = ", ".join(f"{moment - began:.1f} s" for moment in found.missing[:20])
+    print(f"  missing             {len(found.missing)} {when and f'({when})'}")
     print(f"events in the log     {found.events}, {found.repeated_ids} with an id seen before")
     for reason, count in sorted(found.counted.items()):
         print(f"  counted as lost     {count:6}  {reason}")

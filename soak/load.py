@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+PROGRAM = "/bin/true"
 MARK = "soak-"
 BURST_EVERY = 15.0
 BURST = 300
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _start(number: int) -> None:
-    words = ["/bin/true", f"{MARK}{number}"]
+    words = [PROGRAM, f"{MARK}{number}"]
     os.waitpid(os.posix_spawn(words[0], words, {}), 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,13 +15,14 @@ from deodar.columnar.envelope import split
 from deodar.demo.stack import deodar
 from deodar.tls.certificates import self_signed
 from deodar.tls.contexts import unverified_client
-from soak.load import MARK
+from soak.load import MARK, PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PAGE = 10_000
+MARKED = re.compile(rf"{PROGRAM} {MARK}(\d+)$")
 RULES = frozenset({"throttle", "gate"})
 """Stages that hold events back by a setting; they never touch what is counted here."""
 
@@ -36,8 +38,8 @@ class Verdict:
     out_of_order: int = 0
     while_blind: int = 0
     """Programs that were started while no agent ran."""
-    missing: int = 0
-    """Programs that an agent should have seen and that never came."""
+    missing: list[float] = field(default_factory=list)
+    """When programs were started (monotonic) that an agent should have seen and never came."""
     counted: Counter[str] = field(default_factory=Counter)
     """Lost events that the agent told of, by stage and reason."""
     gaps: int = 0
@@ -49,7 +51,7 @@ class Verdict:
     def explained(self) -> bool:
         """Whether every missing program is within what the agent counted, and none came twice."""
         told = sum(count for key, count in self.counted.items() if key.split(":")[0] not in RULES)
-        return self.repeated == 0 and self.repeated_ids == 0 and self.missing <= told
+        return self.repeated == 0 and self.repeated_ids == 0 and len(self.missing) <= told
 
 
 def read(url: str, edr: Path) -> Iterator[dict[str, Any]]:
@@ -85,8 +87,8 @@ def judge(
             if event["LostStage"] == "agent":
                 verdict.gaps += 1
             verdict.counted[f"{event['LostStage']}: {event['LostReason']}"] += event["LostCount"]
-        elif kind == "process" and MARK in event.get("StartupParameters", ""):
-            number = int(event["StartupParameters"].rpartition(MARK)[2])
+        elif kind == "process" and (found := MARKED.match(event.get("StartupParameters", ""))):
+            number = int(found[1])
             seen[number] += 1
             verdict.out_of_order += number < last
             last = max(last, number)
@@ -105,5 +107,5 @@ def _settle(
         elif any(begin <= float(moment) <= end for begin, end in blind):
             verdict.while_blind += 1
         else:
-            verdict.missing += 1
+            verdict.missing.append(float(moment))
     verdict.repeated = sum(count - 1 for count in seen.values() if count > 1)

@@ -92,7 +92,7 @@ def test_killed_agent_delivers_every_event_once_to_the_real_server(
 
     told = status.read(StateDirectory(folder))
     assert told is not None
-    assert (told.uplink.state, told.uplink.dead_events, told.losses) == ("connected", 0, {})
+    assert (told.uplink.state, told.uplink.dead_events, told.losses) == ("connected", 0, [])
     sent = [json.loads(line)["Id"] for line in file.read_bytes().splitlines()]
     assert sorted(event["Id"] for event in pull(url, tmp_path / "edr")) == sorted(sent)
 

@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from deodar.edr.cli import app
 from deodar.edr.errors import EdrError, PolicyProblem
+from deodar.edr.policy_file import LARGEST
+from deodar.tasks.errors import InvalidSetting
 
 INI = """[KATAEDR]
 SynchronizationPeriod=7
@@ -85,6 +87,32 @@ def test_history_tells_who_when_and_what(folder, file):
     assert "cleared" in newest
     assert "uid " in oldest
     assert "KATAEDR.SynchronizationPeriod=7" in oldest
+
+
+def test_history_has_the_newest_first_and_is_a_line_of_json_each(folder, file):
+    made = json.loads(run("set", file, "--json", "--dir", folder))
+    cleared = json.loads(run("clear", "--json", "--dir", folder))
+    assert (made["version"], cleared["version"]) == (1, 2)
+    assert made["settings"]["KATAEDR"] == {"SynchronizationPeriod": 7}
+    assert cleared["settings"] is None
+    rows = [json.loads(line) for line in run("history", "--json", "--dir", folder).splitlines()]
+    assert rows == [cleared, made]
+    assert "cleared: no policy" in run("show", "--version", "2", "--dir", folder)
+    assert "KATAEDR.SynchronizationPeriod=7" in run("show", "--version", "1", "--dir", folder)
+
+
+def test_what_cannot_be_cleared_or_says_nothing_is_told(folder):
+    with pytest.raises(PolicyProblem, match="no policy to clear"):
+        run("clear", "--dir", folder)
+    with pytest.raises(PolicyProblem, match="deodar edr policy clear"):
+        run("set", "-", "--dir", folder, stdin="[KATAEDR]\n")
+    assert "no policy yet" in run("history", "--dir", folder)
+
+
+def test_a_file_that_is_too_large_is_refused(folder):
+    with pytest.raises(InvalidSetting):
+        run("set", "-", "--dir", folder, stdin=";" * (LARGEST + 1))
+    assert "no policy" in run("show", "--dir", folder)
 
 
 def test_names_without_a_function_are_told(folder):

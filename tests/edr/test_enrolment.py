@@ -4,11 +4,12 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from deodar.edr import tables
 from deodar.edr.database import now_us
 from deodar.edr.enrolment import PREFIX, Endpoints, EnrolmentRequest, Host
-from deodar.edr.errors import EnrolmentRefused, NotKnown
+from deodar.edr.errors import Ambiguous, EnrolmentRefused, NotKnown
 from deodar.edr.tables import audit, enrolment_tokens
 from deodar.tls import certificates
 
@@ -115,3 +116,50 @@ def test_contacts_are_noted_but_not_with_every_packet(endpoints):
     assert endpoints.list()[0].last_contact_us == noted.last_contact_us
     endpoints.note_contact(noted, "10.0.0.2", "1.0")
     assert endpoints.list()[0].address == "10.0.0.2"
+
+
+class TestFind:
+    @staticmethod
+    def enroll(endpoints: Endpoints, name: str) -> str:
+        return endpoints.enroll(AUTHORITY, asked(invited(endpoints), name=name), "").agent_id
+
+    def test_an_endpoint_goes_by_its_id_and_by_its_hosts_name(self, endpoints):
+        web, _ = self.enroll(endpoints, "web-1"), self.enroll(endpoints, "db-1")
+        assert endpoints.find(web) == endpoints.find("web-1")
+        assert endpoints.find("web-1").agent_id == web
+
+    def test_names_are_compared_whole(self, endpoints):
+        self.enroll(endpoints, "web-1")
+        for name in ("web", "web-%", "", "WEB-1"):
+            with pytest.raises(NotKnown, match=f"'{name}'"):
+                endpoints.find(name)
+
+    def test_of_a_name_that_several_have_the_ids_are_told(self, endpoints):
+        ids = {self.enroll(endpoints, "web-1") for _ in range(2)}
+        with pytest.raises(Ambiguous) as caught:
+            endpoints.find("web-1")
+        assert all(agent_id in str(caught.value) for agent_id in ids)
+        for agent_id in ids:
+            assert endpoints.find(agent_id).agent_id == agent_id
+
+    def test_an_id_comes_before_hosts_that_bear_it_as_their_name(self, endpoints, database):
+        for _ in range(30):  # more than are shown of one name
+            self.enroll(endpoints, "evil")
+        sought = self.enroll(endpoints, "web-1")
+        table = tables.endpoints
+        with database.write() as connection:
+            connection.execute(update(table).where(table.c.name == "evil").values(name=sought))
+        assert endpoints.find(sought).name == "web-1"
+
+    def test_only_some_of_very_many_are_told(self, endpoints):
+        for _ in range(25):
+            self.enroll(endpoints, "web-1")
+        with pytest.raises(Ambiguous) as caught:
+            endpoints.find("web-1")
+        assert len(str(caught.value)) < 1000
+
+
+def test_there_is_a_report_only_after_a_synchronization(endpoints):
+    done = endpoints.enroll(AUTHORITY, asked(invited(endpoints)), "")
+    assert endpoints.report(done.agent_id) == ""
+    assert endpoints.report("nobody") == ""

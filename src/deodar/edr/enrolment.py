@@ -158,17 +158,16 @@ class Endpoints:
 
         Raises NotKnown or Ambiguous.
         """
-        table = endpoints.c
-        query = _SELECT.where((table.agent_id == name) | (table.name == name)).limit(_SHOWN)
+        by_id = _SELECT.where(endpoints.c.agent_id == name)
+        by_name = _SELECT.where(endpoints.c.name == name).limit(_SHOWN)
         with self._database.read() as connection:
-            rows = [_endpoint(row) for row in connection.execute(query).all()]
-        exact = [row for row in rows if row.agent_id == name] or rows
-        if not exact:
+            rows = connection.execute(by_id).all() or connection.execute(by_name).all()
+        if not rows:
             raise NotKnown(_unknown(name))
-        if len(exact) > 1:
-            ids = ", ".join(row.agent_id for row in exact)
+        if len(rows) > 1:
+            ids = ", ".join(row.agent_id for row in rows)
             raise Ambiguous(f"several endpoints are named '{name}'; give an agent's id: {ids}")
-        return exact[0]
+        return _endpoint(rows[0])
 
     def report(self, agent_id: str) -> str:
         """Return the JSON of what an agent said when it last synchronized; "" if it never did."""
