@@ -120,6 +120,17 @@ def test_what_happens_while_kataedr_is_stopped_is_told_as_a_loss(
     assert not has_run(server, "not sent")
 
 
+def test_server_hears_at_once_that_kataedr_was_stopped_on_the_host(
+    begin: Callable[..., Service], server: Any, until: Callable[..., Any]
+) -> None:
+    service = begin()
+    until(lambda: service.integration.is_connected)
+    service.tasks.stop("KATAEDR")
+    assert _synchronized_state(server, "KATAEDR") == "Stopping"
+    states = [e["TaskState"] for e in of_type(server, "agent_task_state")]
+    assert states[-1] == "Stopping"
+
+
 def test_policy_is_put_into_force_and_holds_its_settings(
     begin: Callable[..., Service], server: Any, until: Callable[..., Any]
 ) -> None:

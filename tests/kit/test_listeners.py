@@ -24,6 +24,13 @@ def test_names_and_ipv6_addresses_work():
         socket.create_connection(("::1", port), timeout=5).close()
 
 
+def test_small_answers_are_sent_at_once():
+    with listening("127.0.0.1", 0, None) as listener:
+        listener.listen()
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "1:2:3"])
 def test_impossible_addresses_are_told(host):
     with pytest.raises(ServeError, match=f"cannot listen on {host}, port 0: .+; stop what"):

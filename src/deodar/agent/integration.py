@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from deodar.agent.proxy import parse as parse_proxy
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 STOP = 3.0
+LAST_WORDS = 2.0
+"""Seconds that a stop waits for the server to have heard of it."""
+LOOK_EVERY = 0.02
 
 
 class Integration:
@@ -73,7 +77,21 @@ class Integration:
         with self._lock:
             driver, self.driver = self.driver, None
         if driver is not None:
+            self._last_words(driver)
             driver.stop(STOP)
+
+    def _last_words(self, driver: UplinkDriver) -> None:
+        """Give a server that answers the time to hear how the tasks are now."""
+        if driver.machine.state is not State.CONNECTED:
+            return
+        heard = driver.counters.synchronizations
+        driver.hurry()
+        driver.sync_now()
+        deadline = time.monotonic() + LAST_WORDS
+        while time.monotonic() < deadline:
+            if driver.counters.synchronizations > heard and self._spool.state().packets == 0:
+                return
+            time.sleep(LOOK_EVERY)
 
     def apply(self) -> None:
         """Follow the settings and certificates as they are now."""

@@ -200,7 +200,9 @@ class Service:
             TaskState=state.state,
             Reason=state.error or None,
         )
-        if self._stopping or state.state in {"Starting", "Stopping"}:
+        # What is told of KATAEDR's end has to be told before it, or it waits for the next start.
+        ends = state.name == INTEGRATION and state.state == "Stopping"
+        if self._stopping or state.state == "Starting" or (state.state == "Stopping" and not ends):
             return
         self._gate()
         if self._announces:
