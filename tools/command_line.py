@@ -29,6 +29,20 @@ error.
 | 3 | a state folder is missing, in use or damaged |
 | 4 | `edr import`: done, but some lines became dead letters |
 | 130 | interrupted |
+
+The commands `deodar agent task|settings|certificate|events|policy|status` end with KESL's codes
+where they have one:
+
+| Exit code | Meaning |
+|---|---|
+| 0 | done |
+| 1 | arguments that cannot be used |
+| 2 | a setting, or an option, that cannot be used |
+| 64 | the agent does not run |
+| 65 | any other error, such as a task that needs another one first |
+| 68 | refused: the server's policy holds the setting |
+| 70 | wrong state: starting a started task, stopping a stopped one |
+| 76 | refused: the folder or a file could be changed by somebody else than root |
 """
 
 

@@ -73,10 +73,7 @@ def synchronization_report(service: Service) -> dict[str, Any]:
             "machine_id": host.machine_id,
         },
         "policy_version": policy.version if policy else 0,
-        "tasks": [
-            {"id": one.id, "name": one.name, "state": one.state, "error": one.error}
-            for one in status.tasks
-        ],
+        "tasks": [msgspec.to_builtins(one) for one in status.tasks],
         "status": {
             "sensor": msgspec.to_builtins(status.sensor),
             "exclusions": msgspec.to_builtins(status.exclusions),

@@ -45,15 +45,15 @@ def _tcp(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-        # Inherited by the connections. asyncio sets it only for sockets made by itself, and without
-        # it a small answer on a kept connection waits some 40 ms for the client's delayed ACK.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
     except OSError as error:
         raise ServeError(
             f"cannot listen on {host}, port {port}: {error.strerror or error}; "
             "stop what uses it, or set another address or port"
         ) from error
+    # Inherited by the connections. asyncio sets it only for sockets made by itself, and without
+    # it a small answer on a kept connection waits some 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _unix(path: Path) -> socket.socket:
