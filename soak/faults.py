@@ -84,7 +84,9 @@ class Trouble:
 
     def _stop_agent(self) -> None:
         self.blind.append((time.monotonic(), 0.0))
-        self.host.child.stop(30)
+        code = self.host.child.stop(30)
+        took = time.monotonic() - self.blind[-1][0]
+        print(f"           the agent ended with {code} after {took:.1f} s", flush=True)
 
     def _kill_agent(self) -> None:
         self.killed += 1
@@ -105,18 +107,18 @@ class Trouble:
 
 
 def play(faults: Sequence[Fault], seconds: float, rng: random.Random, began: float) -> list[Spell]:
-    """Let each fault happen once or more within `seconds`; returns when each began and ended."""
+    """Let each fault happen once within `seconds`; returns when each began and ended."""
     spells = []
-    until = time.monotonic() + seconds
+    start = time.monotonic()
     share = seconds / len(faults)
-    for fault in rng.sample(list(faults), len(faults)):
-        if time.monotonic() >= until:
-            break
-        time.sleep(share * rng.uniform(0.2, 0.4))
+    for number, fault in enumerate(rng.sample(list(faults), len(faults))):
+        due = start + (number + rng.uniform(0.2, 0.4)) * share
+        time.sleep(max(0.0, due - time.monotonic()))
         begin = time.monotonic() - began
         print(f"{begin:7.1f} s  {fault.name}", flush=True)
         fault.begin()
         time.sleep(share * rng.uniform(0.3, 0.5))
         fault.end()
         spells.append(Spell(fault.name, begin, time.monotonic() - began))
+    time.sleep(max(0.0, start + seconds - time.monotonic()))
     return spells

@@ -87,11 +87,11 @@ class Integration:
         heard = driver.counters.synchronizations
         driver.hurry()
         driver.sync_now()
-        deadline = time.monotonic() + LAST_WORDS
+        deadline, never = time.monotonic() + LAST_WORDS, threading.Event()
         while time.monotonic() < deadline:
             if driver.counters.synchronizations > heard and self._spool.state().packets == 0:
                 return
-            time.sleep(LOOK_EVERY)
+            never.wait(LOOK_EVERY)
 
     def apply(self) -> None:
         """Follow the settings and certificates as they are now."""

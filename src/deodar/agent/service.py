@@ -6,7 +6,9 @@ Around them stay the spool, the settings, the agent's own events, and the contro
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -154,21 +156,26 @@ class Service:
     def stop(self) -> None:
         """Watch no more, store what was seen, send what can be sent at once, close the files."""
         self._stopping = True
-        self.control.stop()
-        before = self.status()
-        self.detection.stop()
+        with ExitStack() as last:  # whatever fails, the files are closed
+            last.callback(self.losses.mark_stopped)
+            last.callback(self.spool.close)
+            last.callback(self.events.close)
+            last.callback(self.events.add, EventType.APPLICATION_STOPPED)
+            last.callback(self.tasks.stop_all)
+            self.control.stop()
+            before = self.status()
+            self.detection.stop()
+            self._send_the_last()
+            self.last_status = msgspec.structs.replace(
+                self.status(), tasks=before.tasks, sensor=before.sensor, pipeline=before.pipeline
+            )
+
+    def _send_the_last(self) -> None:
+        """Send what a server that answers takes within a few seconds."""
         self.integration.hurry()
-        deadline = time.monotonic() + LAST_PACKETS
+        deadline, never = time.monotonic() + LAST_PACKETS, threading.Event()
         while self._is_sending() and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY)
-        self.last_status = msgspec.structs.replace(
-            self.status(), tasks=before.tasks, sensor=before.sensor, pipeline=before.pipeline
-        )
-        self.tasks.stop_all()
-        self.events.add(EventType.APPLICATION_STOPPED)
-        self.events.close()
-        self.spool.close()
-        self.losses.mark_stopped()
+            never.wait(LOOK_EVERY)
 
     def status(self) -> AgentStatus:
         """Return how the agent fares now."""

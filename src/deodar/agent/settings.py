@@ -65,7 +65,7 @@ class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Sensors by name; the first one that works on this host is used."""
     queue_records: Annotated[int, Meta(ge=1000)] = 20_000
     """Records that may wait for enrichment; more are counted and dropped."""
-    processes: Annotated[int, Meta(ge=256)] = 8192
+    processes: Annotated[int, Meta(ge=256)] = 4096
     """Processes that are remembered, to name parents."""
 
 

@@ -520,19 +520,30 @@ def test_record_of_every_kind_wakes_the_reader(bpf, monkeypatch, kind):
 
 
 def test_exec_wakes_the_reader_though_its_fork_did_already(bpf, mark):
-    """As before other kinds of records could: the delay of an exec is that of a wake-up."""
+    """As before other kinds of records could: the delay of an exec is that of a wake-up.
+
+    Looking by the clock alone would be late for half of them. What else the host does makes the
+    reader look by the clock, so a busy host gets more than one round.
+    """
+    rounds = (_delays(bpf, f"{mark}-{number}") for number in range(4))
+    assert any(sorted(delays)[7] < module.TICK / 2 * 1e9 for delays in rounds)
+
+
+def _delays(bpf, mark) -> list[int]:
+    """Return for ten programs, each started after some quiet, how long until it was read (ns)."""
     delays = []
     for number in range(10):
-        while bpf.read(0.15):  # until the host is quiet
+        limit = time.monotonic() + 2
+        while bpf.read(0.15) and time.monotonic() < limit:  # until the host is quiet
             pass
         later = threading.Timer(0.05, subprocess.run, args=([TRUE, mark, str(number)],))
         later.start()
         found = []
         while not found:
             found = marked(bpf.read(5.0), mark)
-            delays.append(time.time_ns() - found[0].time_ns) if found else None
+            delays += [time.time_ns() - found[0].time_ns] if found else []
         later.join()
-    assert sorted(delays)[len(delays) // 2] < module.TICK / 2 * 1e9
+    return delays
 
 
 def test_under_load_the_reader_is_not_woken_but_looks_by_the_clock(bpf):
