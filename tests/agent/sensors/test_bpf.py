@@ -525,17 +525,24 @@ def test_exec_wakes_the_reader_though_its_fork_did_already(bpf, mark):
     Looking by the clock alone would be late for half of them. What else the host does makes the
     reader look by the clock, so a busy host gets more than one round.
     """
-    rounds = (_delays(bpf, f"{mark}-{number}") for number in range(4))
-    assert any(sorted(delays)[7] < module.TICK / 2 * 1e9 for delays in rounds)
+    rounds = [_delays(bpf, f"{mark}-{number}") for number in range(3)]
+    quiet = [delays for delays in rounds if delays]
+    if not quiet:
+        pytest.skip("this host is too busy: there was no quiet moment to wake the reader from")
+    assert any(sorted(delays)[7] < module.TICK / 2 * 1e9 for delays in quiet)
 
 
 def _delays(bpf, mark) -> list[int]:
-    """Return for ten programs, each started after some quiet, how long until it was read (ns)."""
+    """Return for ten programs, each started after some quiet, how long until it was read (ns).
+
+    Returns [] when the host does not become quiet.
+    """
     delays = []
     for number in range(10):
         limit = time.monotonic() + 2
-        while bpf.read(0.15) and time.monotonic() < limit:  # until the host is quiet
-            pass
+        while bpf.read(0.15):
+            if time.monotonic() > limit:
+                return []
         later = threading.Timer(0.05, subprocess.run, args=([TRUE, mark, str(number)],))
         later.start()
         found = []
