@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 def _soak(folder: Path, options: argparse.Namespace) -> int:
     stack = Stack(folder, Ports(0, 0))
-    ledger = folder / "ledger"
+    ledger, mark = folder / "ledger", f"soak-{os.getpid()}-"
     url = stack.start_edr()["url"]
     way = FaultyWay(("127.0.0.1", int(url.rpartition(":")[2])))
     host = AgentHost(folder, stack.edr, way.port)
@@ -60,14 +60,15 @@ def _soak(folder: Path, options: argparse.Namespace) -> int:
     load = None
     try:
         host.start()
-        load = subprocess.Popen([sys.executable, "-m", "soak.load", str(ledger), str(RATE)])
+        words = [sys.executable, "-m", "soak.load", str(ledger), str(RATE), mark]
+        load = subprocess.Popen(words)
         spells = _play(Trouble(host, way, stack), options, began)
         load.terminate()
         load.wait(10)
         _drain(host)
         watch.stop()
         blind = spells[1]
-        found = verdict.judge(verdict.read(url, stack.edr), ledger, blind)
+        found = verdict.judge(verdict.read(url, stack.edr), ledger, mark, blind)
         return _tell(found, watch, spells[0], options.out)
     finally:
         watch.stop()

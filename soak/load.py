@@ -1,7 +1,8 @@
 """The load: programs started one after another, each with its number, and connections beside.
 
-``python -m soak.load FILE RATE`` runs until it is ended and writes one line for each program to
-FILE: its number and the monotonic time at which it was started.
+``python -m soak.load FILE RATE MARK`` runs until it is ended and writes one line for each program
+to FILE: its number and the monotonic time at which it was started. MARK stands before the number in
+the program's argument, so that several runs on one host are kept apart.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ import time
 from pathlib import Path
 
 PROGRAM = "/bin/true"
-MARK = "soak-"
 BURST_EVERY = 15.0
 BURST = 300
 
 
 def main(arguments: list[str]) -> None:
     """Make load until SIGTERM."""
-    file, rate = Path(arguments[0]), float(arguments[1])
+    file, rate, mark = Path(arguments[0]), float(arguments[1]), arguments[2]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_connect, args=(stop,), daemon=True).start()
@@ -38,12 +38,12 @@ def main(arguments: list[str]) -> None:
             for _ in range(count):
                 number += 1
                 ledger.write(f"{number} {time.monotonic():.6f}\n")
-                _start(number)
+                _start(f"{mark}{number}")
             stop.wait(rng.expovariate(rate))
 
 
-def _start(number: int) -> None:
-    words = [PROGRAM, f"{MARK}{number}"]
+def _start(argument: str) -> None:
+    words = [PROGRAM, argument]
     os.waitpid(os.posix_spawn(words[0], words, {}), 0)
 
 

@@ -15,14 +15,13 @@ from deodar.columnar.envelope import split
 from deodar.demo.stack import deodar
 from deodar.tls.certificates import self_signed
 from deodar.tls.contexts import unverified_client
-from soak.load import MARK, PROGRAM
+from soak.load import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 PAGE = 10_000
-MARKED = re.compile(rf"{PROGRAM} {MARK}(\d+)$")
 RULES = frozenset({"throttle", "gate"})
 """Stages that hold events back by a setting; they never touch what is counted here."""
 
@@ -71,9 +70,13 @@ def read(url: str, edr: Path) -> Iterator[dict[str, Any]]:
 
 
 def judge(
-    events: Iterator[dict[str, Any]], ledger: Path, blind: Sequence[tuple[float, float]]
+    events: Iterator[dict[str, Any]],
+    ledger: Path,
+    mark: str,
+    blind: Sequence[tuple[float, float]],
 ) -> Verdict:
     """Hold the server's events against the ledger of programs that were started."""
+    marked = re.compile(rf"{PROGRAM} {mark}(\d+)$")
     verdict = Verdict()
     seen: Counter[int] = Counter()
     ids: set[str] = set()
@@ -87,7 +90,7 @@ def judge(
             if event["LostStage"] == "agent":
                 verdict.gaps += 1
             verdict.counted[f"{event['LostStage']}: {event['LostReason']}"] += event["LostCount"]
-        elif kind == "process" and (found := MARKED.match(event.get("StartupParameters", ""))):
+        elif kind == "process" and (found := marked.match(event.get("StartupParameters", ""))):
             number = int(found[1])
             seen[number] += 1
             verdict.out_of_order += number < last

@@ -59,6 +59,11 @@ def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
         assert text in str(result.exception)
 
 
+def _take_interrupts() -> None:
+    """Be a process of a terminal: what runs in a shell's background ignores interrupts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_following_ends_cleanly_on_interrupt(folder: Path, until: Callable[..., Any]) -> None:
     with serving(StateDirectory(folder)) as agent:
         words = ["events", "--follow", "--json", "--query", "EventType == 'SettingsProblem'"]
@@ -67,6 +72,7 @@ def test_following_ends_cleanly_on_interrupt(folder: Path, until: Callable[..., 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_take_interrupts,
         )
         until(lambda: agent.events._followers)
         agent.events.add("SettingsProblem", Problem="live")

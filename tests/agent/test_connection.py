@@ -132,6 +132,7 @@ def test_request_timeout_ends_the_wait_for_the_whole_answer(
     way.driver.start()
     until(lambda: way.driver.counters.failures)
     seconds = time.monotonic() - started
+    until(lambda: way.news)
     assert "within 1 s (RequestTimeout)" in way.news[0][1]["problem"]
     assert 0.95 < seconds < 1.8
     way.put(1)

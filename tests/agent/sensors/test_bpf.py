@@ -572,7 +572,7 @@ def test_under_load_the_reader_is_not_woken_but_looks_by_the_clock(bpf):
     finally:
         stop.set()
         worker.join()
-    assert batches <= 1.5 / module.TICK
+    assert batches <= 2 / module.TICK  # it would be thousands if each exec woke it
 
 
 def test_quiet_reader_sleeps(bpf):
