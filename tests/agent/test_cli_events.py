@@ -72,7 +72,7 @@ def test_following_ends_cleanly_on_interrupt(folder: Path, until: Callable[..., 
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_take_interrupts,
+            preexec_fn=_take_interrupts,  # noqa: PLW1509  # sets one handler, takes no lock
         )
         until(lambda: agent.events._followers)
         agent.events.add("SettingsProblem", Problem="live")
