@@ -4,8 +4,8 @@ Method: a real agent with its default settings and the eBPF sensor, enrolled at 
 this machine; half a minute to settle, then two minutes of watching. Processor: user and system time
 of the agent's process and its children (/proc/PID/stat) by the wall clock, and beside it the run
 time of its eBPF programs, which the kernel accounts to whoever caused the event. Memory: resident
-set (Rss in /proc/PID/smaps_rollup, shared pages counted in full) summed over the processes, at the end.
-The host is never quite idle, so the events of the time are told as well.
+set (Rss in /proc/PID/smaps_rollup, shared pages counted in full) summed over the processes, at the
+end. The host is never quite idle, so the events of the time are told as well.
 
 Run as root: ``python -m bench.agent_idle [seconds]``.
 """
