@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from deodar.agent.proxy import Proxy
 
 LARGEST_ANSWER = 64 * 1024
+MOST_HEADERS = 100
+"""As in http.client, whose own bound other libraries raise for the whole process."""
 KEPT_FOR = 60.0
 """Seconds that a connection is kept open without a request."""
 
@@ -122,6 +124,8 @@ class Transport:
             response = _early(connection, line, error)
         else:
             response = connection.getresponse()
+        if len(response.headers) > MOST_HEADERS:
+            raise http.client.HTTPException(f"more than {MOST_HEADERS} headers")
         text = response.read(largest + 1)
         if len(text) <= largest and response.length:
             raise NoAnswer("the server's answer broke off in the middle", Trouble.WRONG_ANSWER)
