@@ -27,12 +27,11 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 BLOBS = HERE.parent / "src" / "deodar" / "agent" / "sensors" / "blobs"
 TOOLS = ("clang-14", "llvm-strip-14", "bpftool")
-TIERS = {
-    "core": (
-        "core.bpf.c", "common.h", "paths.h", "exec.h", "life.h", "tcp.h",
-        "kernel.h", "records.h", "layout.c",
-    ),
-}  # fmt: skip
+SHARED = ("common.h", "head.h", "kernel.h")
+PARTS = {
+    "core": ("core.h", "paths.h", "exec.h", "life.h", "tcp.h", "records.h"),
+}
+"""Blobs and their sources beside NAME.bpf.c, NAME.layout.c and what all share."""
 CONTEXT_HEAD = 24  # struct bpf_loader_ctx of libbpf 1.1
 MAP_BYTES = 16  # struct bpf_map_desc: fd, max_entries, initial_value
 PROGRAM_BYTES = 4  # struct bpf_prog_desc: fd
@@ -103,6 +102,11 @@ def records(types: list[dict[str, Any]]) -> dict[str, Any]:
     return layout
 
 
+def sources(name: str) -> list[str]:
+    """Return the files that a blob is made of."""
+    return [f"{name}.bpf.c", *SHARED, *PARTS[name], f"{name}.layout.c"]
+
+
 def digest(data: bytes) -> str:
     """Return the SHA-256 of some bytes in hex."""
     return hashlib.sha256(data).hexdigest()
@@ -110,7 +114,7 @@ def digest(data: bytes) -> str:
 
 def manifest(name: str, header: str, blob: bytes, split: int, work: Path) -> dict[str, Any]:
     """Return what the loader and a reader need to know about a blob."""
-    compile_object("layout.c", work / "layout.o")
+    compile_object(f"{name}.layout.c", work / "layout.o")
     dump = run(tool("bpftool"), "-j", "btf", "dump", "file", "layout.o", cwd=work)
     version = run(tool("bpftool"), "version", cwd=work).split("\n")
     return {
@@ -121,15 +125,15 @@ def manifest(name: str, header: str, blob: bytes, split: int, work: Path) -> dic
         "records": records(json.loads(dump)["types"]),
         "compiler": run(tool("clang-14"), "--version", cwd=work).split("\n")[0],
         "generator": ", ".join(line.strip() for line in version[:2]),
-        "sources": {file: digest((HERE / file).read_bytes()) for file in TIERS[name]},
+        "sources": {file: digest((HERE / file).read_bytes()) for file in sources(name)},
     }
 
 
 def build(target: Path) -> None:
-    """Write blob and manifest of every tier into a folder."""
+    """Write blob and manifest of every part into a folder."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        for name in TIERS:
+        for name in PARTS:
             compile_object(f"{name}.bpf.c", work / f"{name}.o")
             header = run(tool("bpftool"), "gen", "skeleton", "-L", f"{name}.o", cwd=work)
             data = literal(header, "data")

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The maps, and what every program of the core tier does. */
+/* The maps that every part has, and what every program does. */
 #ifndef DEODAR_COMMON_H
 #define DEODAR_COMMON_H
 
-#include "records.h"
+#include "head.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
-/* ---- maps; user space sets max_entries of `ring` and `scratch` at load ---- */
+/* ---- maps; user space sets max_entries of `ring` at load ---- */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 24);
 } ring SEC(".maps");
-
-/* One record per CPU to build an exec in. A plain array: per-CPU ones end at 32 KB a value. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct exec_record);
-} scratch SEC(".maps");
 
 struct tally {
 	u64 generated;
@@ -31,7 +23,7 @@ struct tally {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RECORD_KINDS);
+	__uint(max_entries, MOST_RECORD_KINDS);
 	__type(key, u32);
 	__type(value, struct tally);
 } tallies SEC(".maps");
@@ -43,10 +35,12 @@ enum wake {
 	WAKE_FOR_ANY,
 };
 
+#define OWN_PIDS 7
+
 /* Shared with user space by mmap, so that neither side needs a system call. */
 struct settings {
 	u32 wake; /* set by user space before a long wait, lowered here with each wake-up */
-	u32 own_pid; /* sockets of this process are not reported */
+	u32 own[OWN_PIDS]; /* what these processes do is not reported; 0 for none */
 };
 
 struct {
@@ -62,37 +56,6 @@ struct owner {
 	u32 pid;
 	u32 reserved;
 };
-
-/* Who called connect, by the socket's address, until the attempt ends. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, u64);
-	__type(value, struct owner);
-} connecting SEC(".maps");
-
-struct endpoint {
-	u32 net; /* inode number of the network namespace */
-	u16 port;
-	u16 reserved;
-	u8 address[16]; /* IPv4 as mapped IPv6; all zero for any */
-};
-
-/* Who listens where; user space adds those that listened before it came. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct endpoint);
-	__type(value, struct owner);
-} listeners SEC(".maps");
-
-/* Processes with threads whose exit was reported: two last threads can both see themselves last. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct owner);
-	__type(value, u8);
-} exited SEC(".maps");
 
 /* ---- common parts ---- */
 
@@ -143,6 +106,30 @@ static __always_inline u64 wake_flags(u32 kind)
 	else
 		return BPF_RB_NO_WAKEUP;
 	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Whether a process is one of the agent's own. */
+static __always_inline bool is_own(u32 pid)
+{
+	u32 zero = 0;
+	struct settings *shared = bpf_map_lookup_elem(&settings, &zero);
+
+	if (!shared || !pid)
+		return false;
+#pragma unroll
+	for (int i = 0; i < OWN_PIDS; i++)
+		if (shared->own[i] == pid)
+			return true;
+	return false;
+}
+
+static __always_inline void set_owner(struct owner *owner)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	owner->pid = task->tgid;
+	owner->start = task->group_leader->start_boottime;
+	owner->reserved = 0;
 }
 
 #endif

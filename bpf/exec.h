@@ -3,6 +3,7 @@
 #ifndef DEODAR_EXEC_H
 #define DEODAR_EXEC_H
 
+#include "core.h"
 #include "paths.h"
 
 #define NS_OF(time) ((time).tv_sec * 1000000000LL + (time).tv_nsec)

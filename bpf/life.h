@@ -3,7 +3,7 @@
 #ifndef DEODAR_LIFE_H
 #define DEODAR_LIFE_H
 
-#include "common.h"
+#include "core.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(deodar_fork, struct task_struct *current, struct task_struct *child)

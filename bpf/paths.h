@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Absolute paths, name by name through folders and mounts, without the helper for it (bpf_d_path is
- * not allowed in tracepoint programs). */
+/*
+ * Absolute paths, name by name through folders and mounts, without the helper for it (bpf_d_path is
+ * not allowed in tracepoint programs). Whoever includes this has a map `scratch` with a PATHS_RECORD
+ * per CPU, whose `payload` has room for PATHS_BYTES.
+ */
 #ifndef DEODAR_PATHS_H
 #define DEODAR_PATHS_H
 
@@ -24,7 +27,7 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 /* One name of a path, leaf first; or one step from a mount's root to where it is mounted. */
 static long walk_step(u32 index, struct walk *walk)
 {
-	struct exec_record *record = bpf_map_lookup_elem(&scratch, &walk->cpu);
+	PATHS_RECORD *record = bpf_map_lookup_elem(&scratch, &walk->cpu);
 	struct dentry *dentry = walk->dentry;
 	struct dentry *parent;
 	const u8 *name;
@@ -64,7 +67,7 @@ static long walk_step(u32 index, struct walk *walk)
  * The first names of a path, without leaving its mount. Here the verifier knows what `dentry` is,
  * so that its fields are read by plain loads; that halves the cost of a usual path.
  */
-static __always_inline void walk_quickly(struct walk *walk, struct exec_record *record,
+static __always_inline void walk_quickly(struct walk *walk, PATHS_RECORD *record,
 					 struct path *path)
 {
 	struct dentry *dentry = path->dentry;
@@ -91,7 +94,7 @@ static __always_inline void walk_quickly(struct walk *walk, struct exec_record *
 }
 
 /* Append the names of a path to the payload; moves walk->at, sets walk->done if it is whole. */
-static __always_inline void put_path(struct walk *walk, struct exec_record *record,
+static __always_inline void put_path(struct walk *walk, PATHS_RECORD *record,
 				     struct path *path)
 {
 	struct mount *mount = mount_of(path->mnt);

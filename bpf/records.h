@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/*
- * What the sensors write into the ring. The Python side is deodar/agent/sensors/decode.py; the
- * build writes every offset into the blob's manifest, and a test holds the two together.
- *
- * No field may leave a hole: a hole would carry kernel memory to user space.
- */
+/* What the core part writes into its ring. The Python side is deodar/agent/sensors/decode.py. */
 #ifndef DEODAR_RECORDS_H
 #define DEODAR_RECORDS_H
 
-#include "kernel.h"
-
-enum record_kind {
-	RECORD_EXEC = 1,
-	RECORD_FORK,
-	RECORD_EXIT,
-	RECORD_CONNECTION,
-	RECORD_LISTEN,
-	RECORD_KINDS,
-};
+#include "head.h"
 
 enum record_flags {
 	ARGV_TRUNCATED = 1,
@@ -34,21 +20,8 @@ enum direction {
 
 #define TTY_BYTES 24
 #define COMM_BYTES 16
-#define NAME_BYTES 256 /* one file name with its NUL */
 #define FILENAME_BYTES 4096
-#define PATH_BYTES 4096 /* a path walk stops past this */
-#define PATH_STEPS 256
-#define QUICK_STEPS 6
-#define PATHS_BYTES 16384 /* room for filename, exe and cwd */
 #define ARGV_BYTES 32768
-
-struct record_head {
-	u16 kind;
-	u16 flags;
-	u32 pid;
-	u64 start; /* ns, boot time clock */
-	u64 time; /* ns, boot time clock */
-};
 
 struct exec_record {
 	struct record_head head;

@@ -3,24 +3,7 @@
 #ifndef DEODAR_TCP_H
 #define DEODAR_TCP_H
 
-#include "common.h"
-
-static __always_inline void set_owner(struct owner *owner)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	owner->pid = task->tgid;
-	owner->start = task->group_leader->start_boottime;
-	owner->reserved = 0;
-}
-
-static __always_inline bool is_own(u32 pid)
-{
-	u32 zero = 0;
-	struct settings *shared = bpf_map_lookup_elem(&settings, &zero);
-
-	return shared && shared->own_pid && shared->own_pid == pid;
-}
+#include "core.h"
 
 static __always_inline void put_addresses(struct socket_record *record, const struct sock *sk)
 {

@@ -102,10 +102,10 @@ def test_types_can_be_asked_for_by_alias() -> None:
 
 
 def test_an_unknown_type_is_refused() -> None:
-    with pytest.raises(ValueError, match="'dns'"):
-        EventBuilder(1).event("dns")
-    with pytest.raises(ValueError, match="'dns'"):
-        EventBuilder(1, mix={"dns": 1})
+    with pytest.raises(ValueError, match="'dance'"):
+        EventBuilder(1).event("dance")
+    with pytest.raises(ValueError, match="'dance'"):
+        EventBuilder(1, mix={"dance": 1})
 
 
 def test_the_same_seed_gives_the_same_events_and_another_one_others() -> None:

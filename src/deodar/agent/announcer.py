@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from deodar.agent.enrich.events import loss_fields
+from deodar.agent.enrich.fields import loss_fields
 from deodar.agent.enrich.identity import event_ids
 from deodar.agent.packets import Packer
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from deodar import __version__
 from deodar.agent import exclusions
 from deodar.agent.enrich.context import Context
+from deodar.agent.gather.registry import gatherers
 from deodar.agent.pipeline import Pipeline, PipelinePolicy
 from deodar.agent.sensors.replay import ReplayOptions, ReplaySensor
 from deodar.agent.status import RefusedSensor
 from deodar.agent.throttle import ThrottleLimits
+from deodar.agent.watch.registry import Watchers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +76,7 @@ class Detection:
         self.refused: list[RefusedSensor] = []
         self.context: Context | None = None
         self.pipeline: Pipeline | None = None
+        self._watchers: Watchers | None = None
 
     def start(self) -> None:
         """Watch. Raises DeodarError when no sensor works here."""
@@ -85,6 +88,7 @@ class Detection:
             sensor_tier=sensor.name,
             server=self._server,
         )
+        watchers = Watchers(self._settings)
         pipeline = Pipeline(
             sensor,
             self.context,
@@ -92,6 +96,7 @@ class Detection:
             self._losses,
             self._settings,
             self._policy(),
+            gatherers=[*gatherers(self.context, self._settings), *watchers.gatherers],
             notify=self._notify,
         )
         if not isinstance(sensor, ReplaySensor):
@@ -99,12 +104,19 @@ class Detection:
         with self._lock:
             self.sensor, self.pipeline = sensor, pipeline
         pipeline.start()
+        if not isinstance(sensor, ReplaySensor):
+            watchers.open(pipeline.offer)
+            self.refused += [RefusedSensor(*refusal) for refusal in watchers.refused]
+            self._watchers = watchers
 
     def stop(self) -> None:
         """Watch no more; what was seen is stored."""
         with self._lock:
             sensor, pipeline = self.sensor, self.pipeline
             self.sensor = self.pipeline = self.context = None
+            watchers, self._watchers = self._watchers, None
+        if watchers is not None:
+            watchers.close()
         if pipeline is not None:
             pipeline.stop(STOP_SENSOR)
         if sensor is not None:

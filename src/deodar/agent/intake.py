@@ -57,6 +57,7 @@ class Intake:
         self._queue: queue.SimpleQueue[Sequence[Any]] = queue.SimpleQueue()
         self._put = self._got = 0
         self._weight_put = self._weight_got = 0
+        self._entrance = threading.Lock()
         self._stop = threading.Event()
         self._read_all = threading.Event()
         self._reader = WatchedThread("reader", self._read)
@@ -96,6 +97,14 @@ class Intake:
         """Let `take` return this besides the source's records; any thread may."""
         self._queue.put(batch)
 
+    def offer(self, batch: Sequence[Any]) -> None:
+        """Take in records of another source; those that do not fit are counted as lost.
+
+        Any thread may.
+        """
+        if batch and not self._stop.is_set():
+            self._enqueue(batch)
+
     def take(self, wait: float) -> Sequence[Any]:
         """Return the next batch, () when none comes within `wait` seconds."""
         try:
@@ -125,14 +134,15 @@ class Intake:
         self._queue.put(())
 
     def _enqueue(self, batch: Sequence[Any]) -> None:
-        taken = len(batch) if self._lossless else self._fitting(batch)
-        dropped, batch = batch[taken:], batch[:taken]
+        with self._entrance:
+            taken = len(batch) if self._lossless else self._fitting(batch)
+            self._put += taken
+            if taken:
+                self._queue.put(batch[:taken])
+        dropped = batch[taken:]
         if dropped:
             first, last = dropped[0].time_ns, dropped[-1].time_ns
             self._losses.add(len(dropped), "queue", "enrichment could not keep up", first, last)
-        self._put += len(batch)
-        if batch:
-            self._queue.put(batch)
 
     def _fitting(self, batch: Sequence[Any]) -> int:
         """Return how many of a batch's records still fit, and count them in."""

@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from deodar.agent.batch import Batch
-from deodar.agent.enrich.events import TYPES, Event, event_of, follow, loss_fields
+from deodar.agent.enrich.converters import MODULES as _CONVERTERS  # noqa: F401 - enters them
+from deodar.agent.enrich.fields import loss_fields
+from deodar.agent.enrich.registry import TYPES, Event, event_of, follow
 from deodar.agent.enrich.trust import TrustKeeper
+from deodar.agent.gather.chain import Gatherers
 from deodar.agent.intake import Intake
 from deodar.agent.packets import Packer
 from deodar.agent.sensors.base import Lost
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from deodar.agent.enrich.context import Context
     from deodar.agent.exclusions import Exclusions
+    from deodar.agent.gather.chain import Gatherer
     from deodar.agent.intake import Source
     from deodar.agent.loss import LossBook
     from deodar.agent.sensors.base import Record
@@ -99,6 +103,7 @@ class Pipeline:
         settings: AgentSettings,
         policy: PipelinePolicy | None = None,
         *,
+        gatherers: Sequence[Gatherer] = (),
         notify: Notify | None = None,
     ) -> None:
         """`notify` is called with the type and details of the agent's own events (throttling)."""
@@ -115,6 +120,7 @@ class Pipeline:
         self._policy = PipelinePolicy()
         self._trust: TrustKeeper | None = None
         self._throttle = Throttle(self._wanted.throttle, losses, notify)
+        self._gatherers = Gatherers(gatherers)
         self._packer = Packer()
         self._batch = Batch(settings.transfer)
         self._next_report = 0.0
@@ -149,6 +155,13 @@ class Pipeline:
         """Put an event of the agent itself into the stream, whatever is held back. Any thread."""
         self._intake.put((Told(event_type, fields),))
 
+    def offer(self, records: Sequence[Record]) -> None:
+        """Take records of another source than the sensor; what does not fit is counted.
+
+        For any thread.
+        """
+        self._intake.offer(records)
+
     def stop(self, timeout: float) -> None:
         """Stop reading, work off the queue, store the last packet; takes `timeout` s at most."""
         deadline = time.monotonic() + timeout
@@ -169,8 +182,9 @@ class Pipeline:
             if now >= next_look:
                 self._keep_house()
                 next_look = now + IDLE_HOUSEKEEPING
-            if batch:
+            if batch or self._gatherers.waiting:
                 next_look = min(next_look, now + HOUSEKEEPING)
+        self._take_all(self._gatherers.due(time.monotonic(), last=True))
         self._next_report = 0.0
         self._keep_house()
         self._flush()
@@ -204,7 +218,7 @@ class Pipeline:
                 now = record.time_ns
                 self._losses.add(record.count, record.stage, reason, now, now)
             else:
-                self._take(record)
+                self._take_all(self._gatherers.through(record))
             self._intake.done(record)
         self.counters.records = self._intake.records
 
@@ -213,6 +227,10 @@ class Pipeline:
         self._spool.put(self._packer.pack_text(block.text, block.header))
         self.counters.events += block.header.events
         self.counters.packets += 1
+
+    def _take_all(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._take(record)
 
     def _take(self, record: Record) -> None:
         try:
@@ -263,6 +281,7 @@ class Pipeline:
             self._spool.put(self._batch.take())
 
     def _keep_house(self) -> None:
+        self._take_all(self._gatherers.due(time.monotonic()))
         self._throttle.settle()
         if self._policy.send:
             self._report_losses()

@@ -18,6 +18,8 @@ Importance = Literal["low", "medium", "high"]
 LOW = frozenset({"process_terminate", "process_fork", "module"})
 HIGH = frozenset(
     {
+        "agent_start",
+        "agent_stop",
         "agent_task_state",
         "applock",
         "blockdocument",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from deodar.events import samples
+from deodar.events import recipes_linux, samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,8 @@ class Bench:
 def process(bench: Bench) -> Fields:
     """A program is executed."""
     started = bench.tree.start(bench.now)
-    return bench.tell(started) | started.of_parent | started.of_start
+    rare = {"AlreadyRunning": 0, "FileMemoryBacked": 0} if bench.complete else {}
+    return bench.tell(started) | started.of_parent | started.of_start | rare
 
 
 def process_terminate(bench: Bench) -> Fields:
@@ -82,6 +83,8 @@ def connection(bench: Bench) -> Fields:
         "RemotePort": far if outbound else near,
         "Direction": int(outbound),
     }
+    if bench.complete:
+        fields["ConnectionResult"] = "datagram" if port == 53 else "established"
     if name and bench.complete:
         fields["RemoteHostName"] = name
         if port == 80:
@@ -106,6 +109,10 @@ def filechange(bench: Bench) -> Fields:
     fields["DroppedFileType"] = document.kind
     fields["DroppedFileAttributes"] = document.mode
     fields["DroppedModificationTime"] = bench.now
+    fields["DroppedDevice"] = "254:1"
+    fields["DroppedInode"] = document.number % 1_000_000 + 12
+    if bench.complete:
+        fields["PathFromProcess"] = 0
     if operation == 3:
         fields |= {"PreviousFileName": f"{document.name}.tmp", "PreviousFilePath": document.folder}
     return fields
@@ -133,7 +140,10 @@ def applock(bench: Bench) -> Fields:
 def process_interpretated_file_run(bench: Bench) -> Fields:
     """An interpreter runs a script."""
     script = bench.rng.choice(samples.SCRIPTS)
-    return bench.tell_as_kata(bench.tree.shell()) | script.fields("InterpretedFile")
+    fields = bench.tell_as_kata(bench.tree.shell()) | script.fields("InterpretedFile")
+    fields["InterpretedFileContent"] = samples.SCRIPT
+    fields["InterpretedFileContentTruncated"] = 1
+    return fields
 
 
 def process_console_interactive_input(bench: Bench) -> Fields:
@@ -146,13 +156,10 @@ def process_console_interactive_input(bench: Bench) -> Fields:
 
 
 def windowsevent(bench: Bench) -> Fields:
-    """The system log of a Linux host tells of a logon."""
-    success = bench.rng.random() < 0.7
-    return bench.tell_as_kata(bench.tree.shell()) | {
-        "LinuxEventType": "logon",
-        "LinuxOperationResult": "success" if success else "failure",
-        "Environment": "LANG=C.UTF-8 PATH=/usr/bin:/bin",
-    }
+    """Somebody logs on to a Linux host, or something of its accounts or services changes."""
+    told = bench.rng.choice(samples.LINUX_LOG)
+    fields = bench.tell_as_kata(bench.tree.shell()) | told
+    return fields | ({"Environment": "LANG=C.UTF-8 PATH=/usr/bin:/bin"} if bench.complete else {})
 
 
 def threatdetect(bench: Bench) -> Fields:
@@ -210,25 +217,6 @@ def agent_task_state(bench: Bench) -> Fields:
         "Initiator": bench.rng.choice(("User", "Product")),
         **because,
     }
-
-
-def module(bench: Bench) -> Fields:
-    """A Windows process loads a library."""
-    library = bench.rng.choice(samples.WINDOWS_LIBRARIES)
-    return (
-        windows_process(bench)
-        | library.fields("Dll")
-        | {
-            "DllFileAttributes": library.mode,
-            "DllFileDescription": "Sample library",
-            "SimilarDllPath": r"C:\Windows\System32\version.dll",
-        }
-    )
-
-
-def driver(bench: Bench) -> Fields:
-    """The Windows kernel loads a driver."""
-    return dict(bench.rng.choice(samples.WINDOWS_DRIVERS).as_signed_image)
 
 
 def blockdocument(bench: Bench) -> Fields:
@@ -315,10 +303,11 @@ LINUX: dict[str, Callable[[Bench], Fields]] = {
         threatprocessingresult,
         telemetry_loss,
         agent_task_state,
+        *recipes_linux.ALL,
     )
 }
 WINDOWS: dict[str, Callable[[Bench], Fields]] = {
-    recipe.__name__: recipe for recipe in (module, driver, blockdocument, registry, amsiscan)
+    recipe.__name__: recipe for recipe in (blockdocument, registry, amsiscan)
 }
 
 _ACCOUNTS = {

@@ -235,12 +235,59 @@ WINDOWS_PROGRAMS = tuple(
         ),
     )
 )
-WINDOWS_LIBRARIES = tuple(
-    File(path, PE_LIBRARY, 0x20)
-    for path in (r"C:\Windows\System32\version.dll", r"C:\Users\anna\AppData\Local\Temp\x.dll")
-)
-WINDOWS_DRIVERS = (File(r"C:\Windows\System32\drivers\sample.sys", PE_LIBRARY, 0x20),)
 WINDOWS_DOCUMENTS = (File(r"C:\Users\anna\plan.docm", OTHER, 0x20),)
+LIBRARIES = tuple(
+    File(path, ELF, 0o100644)
+    for path in ("/usr/lib/x86_64-linux-gnu/libc.so.6", "/tmp/.x/libsample.so")  # noqa: S108
+)
+DRIVERS = (File("/usr/lib/modules/6.1.0-37-amd64/kernel/drivers/sample.ko", ELF, 0o100644),)
+SCRIPT = "#!/bin/sh\nset -eu\ntar -czf /var/backups/etc.tar.gz /etc\n"
+LINUX_LOG: tuple[dict[str, Any], ...] = (
+    {
+        "LinuxEventType": "UserLogon",
+        "LinuxOperationResult": "success",
+        "TargetUserName": "anna",
+        "TargetUid": 1000,
+        "LogonService": "sshd",
+        "LogonRemoteHost": "203.0.113.44",
+    },
+    {
+        "LinuxEventType": "UserLogonFailed",
+        "LinuxOperationResult": "failure",
+        "TargetUserName": "root",
+        "LogonService": "sshd",
+        "LogonReason": "authentication failure",
+        "LogonRemoteHost": "203.0.113.44",
+    },
+    {
+        "LinuxEventType": "UserModified",
+        "LinuxOperationResult": "success",
+        "TargetUserName": "anna",
+        "TargetUid": 1000,
+        "TargetGroups": "anna, sudo",
+        "TargetHome": "/home/anna",
+        "TargetShell": "/bin/bash",
+        "ChangedFields": "groups: anna -> anna, sudo",
+    },
+    {
+        "LinuxEventType": "ServiceCreated",
+        "LinuxOperationResult": "success",
+        "ServiceName": "sample.service",
+        "ServicePath": "/etc/systemd/system/sample.service",
+        "ServiceCommand": "/usr/local/bin/sample --daemon",
+        "ServiceState": "stopped",
+    },
+    {
+        "LinuxEventType": "ScheduledTaskCreated",
+        "LinuxOperationResult": "success",
+        "ScheduleKind": "cron",
+        "ScheduleExpression": "*/5 * * * *",
+        "ScheduleCommand": "/usr/local/bin/sample",
+        "ScheduleUser": "anna",
+        "ScheduleFile": "/var/spool/cron/crontabs/anna",
+    },
+)
+"""What the log of a Linux host tells of logons, accounts, services and scheduled tasks."""
 RUN_KEY = r"HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Run"
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deodar.agent.enrich.events import CONVERTERS, TYPES, event_of, follow, loss_fields
 from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.enrich.proc import live_process
+from deodar.agent.enrich.registry import event_of, follow
 from deodar.agent.sensors.base import (
     Connection,
     Exec,
@@ -82,15 +82,6 @@ def test_every_event_fits_the_vocabulary(context: Context, record: Record) -> No
     assert event["HostName"] == "host-1"
     assert "" not in event.values()
     assert None not in event.values()
-
-
-def test_every_kind_of_record_has_a_converter() -> None:
-    assert {type(record) for record in records()} == set(CONVERTERS)
-
-
-def test_the_type_of_an_event_is_known_before_it_is_made(context: Context) -> None:
-    for record in records():
-        assert event_of(context, record)["EventType"] == TYPES[type(record)]
 
 
 def test_process_tells_program_parent_and_users(context: Context) -> None:
@@ -219,13 +210,6 @@ def test_process_of_which_nothing_was_seen_has_its_name(context: Context) -> Non
     event = event_of(context, bare)
     assert event["FileFullName"] == "kworker"
     assert event["SystemPid"] == CHILD.pid
-
-
-def test_loss_is_told_with_count_place_and_reason() -> None:
-    event = loss_fields(12, "bpf", "the ring buffer was full", NOW, NOW + 5_000)
-    assert (event["LostCount"], event["LostStage"]) == (12, "bpf")
-    assert event["LostReason"] == "the ring buffer was full"
-    assert (event["LostFirstTime"], event["LostLastTime"]) == (NOW // 1000, NOW // 1000 + 5)
 
 
 def test_processes_of_records_without_an_event_can_be_named_later(context: Context) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deodar.agent.enrich.events import event_of
 from deodar.agent.enrich.proc import live_process
+from deodar.agent.enrich.registry import event_of
 from deodar.agent.enrich.trust import GENERATIONS, TrustKeeper
 from deodar.agent.exclusions import Exclusions, Trust
 from deodar.agent.sensors.base import (

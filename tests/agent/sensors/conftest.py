@@ -11,6 +11,7 @@ import pytest
 
 from deodar.agent.sensors.bpf import BpfSensor, check_host
 from deodar.agent.sensors.errors import SensorUnavailable
+from deodar.agent.sensors.parts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,12 +57,12 @@ def collect() -> Collect:
 
 @pytest.fixture
 def bpf() -> Iterator[BpfSensor]:
-    """An open BPF sensor that also reports this process's sockets."""
+    """An open BPF sensor, of the core part alone, that also reports this process's sockets."""
     try:
         check_host()
     except SensorUnavailable as error:
         pytest.skip(str(error))
-    sensor = BpfSensor(own_pid=0)
+    sensor = BpfSensor(own_pid=0, parts=PARTS[:1])
     sensor.open()
     yield sensor
     sensor.close()

@@ -30,6 +30,7 @@ else:
 
 class Fine:
     name, tier = "fine", "test"
+    refused = (("fine/half", "it is broken"),)
     opened = 0
 
     def open(self):
@@ -60,7 +61,7 @@ def test_reasons_of_better_sensors_are_kept(monkeypatch):
     chosen = choose(["a", "b"])
     assert isinstance(chosen.sensor, Fine)
     assert chosen.sensor.opened == 1
-    assert chosen.refused == [("a", "not on this host")]
+    assert chosen.refused == [("a", "not on this host"), ("fine/half", "it is broken")]
 
 
 def test_no_sensor_at_all_names_every_reason(monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deodar.agent.sensors import loader
-from deodar.agent.sensors.bpf import possible_cpus
+from deodar.agent.sensors.cpus import possible_cpus
 from deodar.agent.sensors.errors import BlobError, SensorUnavailable
 from deodar.agent.sensors.loader import load, meaning, read_blob
 

@@ -60,6 +60,13 @@ DETECT = NETWORK | {
     "UniqueParentPid": "FlexString1",
     "StartupParameters": "DeviceCustomString4",
 }
+REACHED = {
+    "TargetSystemPid": "DeviceProcessID",
+    "TargetFileFullName": "DeviceProcessName",
+    "TargetUniquePid": "DeviceCustomString6",
+    "TargetProcessUserName": "DestinationUserName",
+    "AccessWay": "DeviceAction",
+}
 
 
 def old_file(prefix: str) -> dict[str, str]:
@@ -77,12 +84,33 @@ OWN: dict[str, dict[str, str]] = {
     "process_terminate": COMMAND | PARENT,
     "process_fork": COMMAND | PARENT,
     "connection": COMMAND | PARENT | NETWORK | {"Direction": "DeviceDirection"},
+    "dns": COMMAND
+    | {
+        "DnsQuery": "DestinationDnsDomain",
+        "DnsType": "DeviceCustomString5",
+        "DnsAnswers": "DeviceCustomString6",
+        "DnsResponseCode": "EventOutcome",
+    },
+    "rawsocket": COMMAND | {"SocketFamily": "DeviceCustomString5", "Protocol": "FlexNumber1"},
+    "process_access": COMMAND | REACHED,
+    "process_tampering": COMMAND | REACHED,
+    "memoryfile": COMMAND | PARENT | {"MemoryFileName": "OldFileName"},
+    "bpf": COMMAND | {"BpfCommand": "DeviceAction", "BpfName": "DeviceCustomString6"},
+    "rawdevice": COMMAND | PARENT | {"DeviceName": "OldFilePath", "DeviceMajor": "FlexNumber1"},
+    "filechange_repeats": COMMAND | PARENT | {"DroppedPath": "OldFilePath"},
+    "agent_start": {"AgentReason": "Reason"},
+    "agent_stop": {"AgentReason": "Reason"},
     "portlisten": COMMAND | PARENT | {"LocalIp": "SourceAddress", "LocalPort": "SourcePort"},
     "filechange": COMMAND | old_file("Dropped") | {"FileOpenFlags": "DeviceCustomNumber1"},
     "applock": COMMAND | PARENT,
     "blockdocument": COMMAND | old_file("Blocked"),
     "module": COMMAND | old_file("Dll") | {"DllFileDescription": "DeviceCustomString5"},
-    "driver": {"ProductName": "DeviceCustomString5", "ProductVendor": "DeviceCustomString6"},
+    "driver": COMMAND
+    | {
+        "DriverName": "OldFileName",
+        "DriverOperation": "DeviceAction",
+        "LoaderFileFullName": "DeviceProcessName",
+    },
     "registry": {
         "KeyName": "DeviceCustomString4",
         "ValueName": "DeviceCustomString5",
@@ -98,7 +126,22 @@ OWN: dict[str, dict[str, str]] = {
         "UniqueParentPid": "FlexString1",
     },
     "amsiscan": {"ObjectContent": "DeviceCustomString5"},
-    "windowsevent": {"LinuxEventType": "Name", "LinuxOperationResult": "EventOutcome"},
+    "windowsevent": {
+        "LinuxEventType": "Name",
+        "LinuxOperationResult": "EventOutcome",
+        "TargetUserName": "DestinationUserName",
+        "TargetGroups": "DestinationUserPrivileges",
+        "ChangedFields": "DeviceCustomString3",
+        "ServiceName": "DestinationServiceName",
+        "ServicePath": "OldFilePath",
+        "ServiceCommand": "DeviceCustomString5",
+        "LogonService": "DestinationServiceName",
+        "LogonReason": "Reason",
+        "ScheduleExpression": "DeviceCustomString6",
+        "ScheduleCommand": "DeviceCustomString5",
+        "ScheduleUser": "DestinationUserName",
+        "ScheduleFile": "OldFilePath",
+    },
     "telemetry_loss": {
         "LostReason": "Reason",
         "LostStage": "DeviceFacility",
@@ -224,6 +267,10 @@ IN_EXTRA = {
         "RunTimeUs DroppedFullName DroppedFileAttributes PreviousFileName PreviousFilePath",
         "DllFullName BlockedFullName InterpretedFileFullName ValueType PreviousValueType",
         "DetectMode RecordId DatabaseVersion SenderEmailAddress Environment TaskId Initiator",
+        "DllDevice DllInode DllDeleted DroppedDevice DroppedInode PathFromProcess AlreadyRunning",
+        "FilesCreated FilesModified FilesRenamed FilesAttributes FilesDeleted FileMemoryBacked",
+        "InterpretedFileContent InterpretedFileContentTruncated DnsId AgentUnclean",
+        "TargetStartupParameters TargetHome TargetShell",
     )
     for name in line.split()
 }

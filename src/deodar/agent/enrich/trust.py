@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deodar.agent.enrich.context import text
-from deodar.agent.enrich.events import follow
+from deodar.agent.enrich.registry import follow
 from deodar.agent.exclusions import Trust
-from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen
+from deodar.agent.sensors.base import Act, Exec, Exit, Fork
 
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
@@ -46,7 +46,7 @@ class TrustKeeper:
         elif isinstance(record, Exit):
             process = processes.get(record.key)
             is_trusted = process is not None and self.of(process) > Trust.NONE
-        elif isinstance(record, Connection | Listen):
+        elif isinstance(record, Act):
             process = processes.find(record.key)
             is_trusted = process is not None and self.of(process) > Trust.NONE
         else:

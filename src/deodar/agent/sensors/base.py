@@ -119,17 +119,27 @@ class Exit:
 
 
 @dataclass(slots=True)
-class Connection:
-    """A TCP connection was made, came in, or was tried in vain."""
+class Act:
+    """Something that a process did; the base of all records of that kind."""
 
     time_ns: int
+    """Wall clock, ns since the epoch."""
     key: ProcessKey
-    """The process that connected, or that listens on the port; pid 0 when not known."""
+    """The process that did it; pid 0 when not known."""
+
+
+@dataclass(slots=True)
+class Connection(Act):
+    """A connection was made, came in, or was tried in vain; of UDP, its first datagram passed.
+
+    `key` is the process that connected, or that listens on the port.
+    """
+
     direction: Direction
     family: int
     """socket.AF_INET or socket.AF_INET6."""
     protocol: int
-    """IP protocol number, socket.IPPROTO_TCP."""
+    """IP protocol number, such as socket.IPPROTO_TCP."""
     local_ip: str
     local_port: int
     remote_ip: str
@@ -141,11 +151,9 @@ class Connection:
 
 
 @dataclass(slots=True)
-class Listen:
-    """A process opened a TCP port for others."""
+class Listen(Act):
+    """A process opened a port for others."""
 
-    time_ns: int
-    key: ProcessKey
     local_ip: str
     local_port: int
     protocol: int
@@ -166,7 +174,7 @@ class Lost:
     """What was lost: "exec", "fork", "exit", "connection", "listen"; "" when not known."""
 
 
-Record = Exec | Fork | Exit | Connection | Listen | Lost
+Record = Exec | Fork | Exit | Act | Lost
 
 
 class SensorCounters(NamedTuple):
@@ -184,10 +192,15 @@ class Sensor(Protocol):
 
     name: str
     """Its name in the registry: "bpf", "audit" or "proc"."""
-    tier: str
-    """What it covers, for people, such as "eBPF: processes and TCP"."""
     advice: list[str]
     """What an administrator should do about this host, now that this sensor is in use."""
+    refused: list[tuple[str, str]]
+    """Parts of it that do not work on this host, and why."""
+
+    @property
+    def tier(self) -> str:
+        """What it covers, for people, such as "eBPF: processes and TCP"."""
+        ...
 
     def open(self) -> None:
         """Begin to watch; raises SensorUnavailable, having undone what it did, when it cannot."""

@@ -1,89 +1,95 @@
-"""The sensor on eBPF: processes and TCP connections, with everything read in the kernel.
+"""The sensor on eBPF, with everything read in the kernel.
 
-The C side is bpf/core.bpf.c. Waking the reader costs the kernel ten times the event itself, so
-under load a timer fetches what there is. When nothing happened for a while the reader sleeps until
-the kernel wakes it: for the first record of any kind, and for the first exec after that.
+It consists of parts, each with a blob and a ring of its own (`deodar.agent.sensors.parts`; their C
+side is in bpf/). Waking the reader costs the kernel ten times the event itself, so under load a
+timer fetches what there is. When nothing happened for a while the reader sleeps until the kernel
+wakes it: for the first record of any kind, and for the first exec after that.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import platform
 import select
-import struct
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deodar.agent.sensors import listeners, syscall
 from deodar.agent.sensors.clock import WallClock
-from deodar.agent.sensors.decode import KINDS, decode
-from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
-from deodar.agent.sensors.loader import Loaded, load, read_blob
-from deodar.agent.sensors.losses import MALFORMED, Loss, Losses
-from deodar.agent.sensors.ring import Ring
+from deodar.agent.sensors.errors import SensorError, SensorUnavailable
+from deodar.agent.sensors.losses import Losses
+from deodar.agent.sensors.open_part import OpenPart, open_part
+from deodar.agent.sensors.parts import PARTS
 from deodar.agent.sensors.waker import Waker
 
 if TYPE_CHECKING:
-    from deodar.agent.sensors.base import Record, SensorCounters
-    from deodar.agent.sensors.ring import Buffer
+    from collections.abc import Sequence
 
-RING_BYTES = 8 << 20
+    from deodar.agent.sensors.base import Record, SensorCounters
+    from deodar.agent.sensors.loader import Loaded
+    from deodar.agent.sensors.losses import Loss
+    from deodar.agent.sensors.parts import Part
+
 TICK = 0.02
-"""Seconds between looks into the ring while there is something to fetch."""
+"""Seconds between looks into the rings while there is something to fetch."""
 QUIET = 0.04
 """Seconds without any record after which the reader sleeps until it is woken."""
 MOMENT = 0.0005
 """Seconds for the kernel to finish a record that it is writing."""
 SLEEP = 1.0
-"""Seconds between looks into the ring of a quiet host, should a wake-up ever go astray."""
+"""Seconds between looks into the rings of a quiet host, should a wake-up ever go astray."""
 BATCH = 16384
 LOSS_INTERVAL = 1.0
 IDLE_LOSS_INTERVAL = 30.0
-"""Seconds between looks at the kernel's counts of loss: after records, and without any."""
-RING_FULL = "the ring buffer was full"
-RE_ENTERED = "the kernel skipped a program that was interrupted by its own event"
-WAKE, OWN_PID = 0, 1
-"""Places in the settings that the programs share with us."""
-FOR_ANY = 2
-"""Value of WAKE: the next record shall wake the reader, of whatever kind it is."""
-_TALLY = struct.Struct("<QQ")
+"""Seconds between looks at the kernel's counts: after records, and without any."""
 
 
 class Session:
-    """What is open while the sensor runs: programs, ring, shared settings, clock."""
+    """What is open while the sensor runs: the parts, and the wait for them."""
 
-    def __init__(self, loaded: Loaded, ring_bytes: int, own_pid: int) -> None:
-        self.loaded = loaded
-        self.malformed = 0
-        self.ring = Ring.map(loaded.maps["ring"], ring_bytes)
-        shared = mmap.mmap(loaded.maps["settings"], mmap.PAGESIZE)
-        self._settings = memoryview(shared).cast("I")
-        self._settings[OWN_PID] = own_pid
+    def __init__(self, parts: Sequence[OpenPart]) -> None:
+        self.parts = parts
         self.waker = Waker()
         self._poll = select.epoll()
         self._poll.register(self.waker, select.EPOLLIN)
-        # Edges only: a level would be there all the time under load, and no wait would wait.
-        self._poll.register(loaded.maps["ring"], select.EPOLLIN | select.EPOLLET)
+        for part in parts:
+            # Edges only: a level would be there all the time under load, and no wait would wait.
+            self._poll.register(part.loaded.maps["ring"], select.EPOLLIN | select.EPOLLET)
         self._clock = WallClock()
-        self._cpus = possible_cpus()
-        self._batch: list[Record] = []
-        self._offset = 0
         self._quiet_from = 0.0
         self._armed = False
 
+    @property
+    def loaded(self) -> Loaded:
+        """What the core part made in the kernel."""
+        return self.parts[0].loaded
+
     def drain(self) -> list[Record]:
-        """Return what is in the ring, at most `BATCH` records."""
-        if not self.ring.waiting():
+        """Return what is in the rings, in the order of time; at most `BATCH` of each.
+
+        Of the other rings only what was there before the first one was emptied: a process is
+        known before what it did.
+        """
+        if not self._is_waiting():
             return []
-        self._batch, self._offset = [], self._clock.offset()
-        if self.ring.drain(self._take, BATCH):
+        ends = [part.ring.written for part in self.parts]
+        offset = self._clock.offset()
+        records, taken = self.parts[0].drain(BATCH, offset)
+        more = False
+        if taken < BATCH:
+            for part, end in zip(self.parts[1:], ends[1:], strict=True):
+                found, number = part.drain(BATCH, offset, end)
+                records += found
+                taken += number
+                more = more or number > 0
+        if taken:
             self._quiet_from = time.monotonic() + QUIET
             self._armed = False
-        return self._batch
+        if more:
+            records.sort(key=_time)
+        return records
 
     def wait(self, seconds: float) -> bool:
         """Return after a tick, or when woken if the host has been quiet, at most `seconds` later.
@@ -93,8 +99,9 @@ class Session:
         with suppress(ValueError, OSError):  # closed meanwhile
             if time.monotonic() < self._quiet_from:
                 return self._sleep(min(seconds, TICK))
-            self._settings[WAKE] = FOR_ANY
-            if self.ring.waiting():  # came in between, or is being written just now
+            for part in self.parts:
+                part.arm()
+            if self._is_waiting():  # came in between, or is being written just now
                 time.sleep(MOMENT)
                 return False
             # A program that began before WAKE was set may not see it; a tick later none is left.
@@ -102,65 +109,68 @@ class Session:
             return self._sleep(min(seconds, SLEEP if armed else TICK))
         return False
 
-    def _sleep(self, seconds: float) -> bool:
-        waker = self.waker.fileno()
-        woken = any(descriptor == waker for descriptor, _ in self._poll.poll(seconds, 2))
-        if woken:
-            self.waker.clear()
-        return woken
-
     def tallies(self) -> dict[str, tuple[int, int]]:
         """Return for each kind of record how many were generated, and how many of them lost."""
-        found = {}
-        for kind, name in enumerate(KINDS[1:], start=1):
-            row = syscall.lookup(
-                self.loaded.maps["tallies"], struct.pack("<I", kind), _TALLY.size * self._cpus
-            )
-            pairs = list(_TALLY.iter_unpack(row))
-            found[name] = (sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs))
-        return found
+        return {name: pair for part in self.parts for name, pair in part.tallies().items()}
 
     def losses(self) -> dict[Loss, int]:
         """Return how many events were lost since the start, by kind and reason."""
-        found = {Loss(name, RING_FULL): lost for name, (_, lost) in self.tallies().items()}
-        programs = self.loaded.programs.values()
-        found[Loss("", RE_ENTERED)] = sum(syscall.program_info(fd)[3] for fd in programs)
-        found[Loss("", MALFORMED)] = self.malformed
-        return found
+        totals: dict[Loss, int] = {}
+        for part in self.parts:
+            for loss, count in part.losses().items():
+                totals[loss] = totals.get(loss, 0) + count
+        return totals
 
-    def add_listeners(self) -> None:
-        """Tell the programs who listened before they were there."""
-        for endpoint, owner in listeners.find():
-            with suppress(OSError):  # the kernel's own, newer entry; or the map is full
-                syscall.update(self.loaded.maps["listeners"], endpoint, owner, syscall.NO_EXIST)
+    def collect(self) -> list[Record]:
+        """Return what the parts' programs only counted."""
+        offset = self._clock.offset()
+        found: list[Record] = []
+        for part in self.parts:
+            found += part.part.collect(part.loaded, offset)
+        return found
 
     def close(self) -> None:
         """Detach, unmap and free everything."""
         self.waker.set()
         self._poll.close()
         self.waker.close()
-        self.ring.close()
-        self._settings.release()
-        self.loaded.close()
+        for part in self.parts:
+            part.close()
 
-    def _take(self, buffer: Buffer, at: int, length: int) -> None:
-        try:
-            self._batch.append(decode(buffer, at, length, self._offset))
-        except MalformedRecord:
-            self.malformed += 1
+    def _is_waiting(self) -> bool:
+        return any(part.ring.waiting() for part in self.parts)
+
+    def _sleep(self, seconds: float) -> bool:
+        waker = self.waker.fileno()
+        found = self._poll.poll(seconds, 1 + len(self.parts))
+        woken = any(descriptor == waker for descriptor, _ in found)
+        if woken:
+            self.waker.clear()
+        return woken
 
 
 class BpfSensor:
-    """Watches processes and TCP with eBPF."""
+    """Watches the host with eBPF."""
 
     name = "bpf"
-    tier = "eBPF: processes and TCP"
 
-    def __init__(self, *, ring_bytes: int = RING_BYTES, own_pid: int | None = None) -> None:
-        """`own_pid` is the process whose sockets are not reported (None: this one; 0: none)."""
+    def __init__(
+        self,
+        *,
+        ring_bytes: int | None = None,
+        own_pid: int | None = None,
+        parts: Sequence[Part] = PARTS,
+    ) -> None:
+        """`own_pid` is the process whose acts are not reported (None: this one; 0: none).
+
+        `ring_bytes` is the size of every ring, for tests; None for each part's own.
+        """
         self.advice: list[str] = []
+        self.refused: list[tuple[str, str]] = []
+        """Parts that the kernel did not take, and why."""
+        self._wanted = parts
         self._ring_bytes = ring_bytes
-        self._own_pid = os.getpid() if own_pid is None else own_pid
+        self._own_pids = [os.getpid() if own_pid is None else own_pid]
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._losses = Losses(self.name)
@@ -170,25 +180,38 @@ class BpfSensor:
         """Whether records came since the last look at the losses."""
 
     @property
+    def tier(self) -> str:
+        """What it covers, for people."""
+        session = self._session
+        parts = session.parts if session is not None else ()
+        return f"eBPF: {', '.join(part.part.covers for part in parts)}"
+
+    @property
     def session(self) -> Session | None:
         """What is open now, for measurements; None when the sensor is not open."""
         return self._session
 
     def open(self) -> None:
-        """Load and attach; raises SensorUnavailable with the reason."""
+        """Load and attach the parts; raises SensorUnavailable when the first cannot be had."""
         check_host()
-        loaded = load(read_blob("core"), {"ring": self._ring_bytes, "scratch": possible_cpus()})
-        try:
-            session = Session(loaded, self._ring_bytes, self._own_pid)
-            loaded.attach()
-            session.add_listeners()
-        except OSError as error:
-            loaded.close()
-            raise SensorUnavailable(f"mapping the ring: {error.strerror}") from error
-        except SensorUnavailable:
-            session.close()
-            raise
-        self._session = session
+        self.refused = []
+        opened = [open_part(self._wanted[0], self._ring_bytes)]
+        for part in self._wanted[1:]:
+            try:
+                opened.append(open_part(part, self._ring_bytes))
+            except SensorError as error:
+                self.refused.append((f"{self.name}/{part.name}", str(error)))
+        for one in opened:
+            one.ignore(self._own_pids)
+        self._session = Session(opened)
+
+    def ignore(self, pid: int) -> None:
+        """Leave out what another process of the agent does. For any thread."""
+        with self._lock:
+            self._own_pids = [*self._own_pids, pid]
+            if self._session is not None:
+                for part in self._session.parts:
+                    part.ignore(self._own_pids)
 
     def read(self, timeout: float) -> list[Record]:
         """Wait up to `timeout` seconds for records; returns a batch, [] on timeout or if closed."""
@@ -229,6 +252,7 @@ class BpfSensor:
         now = time.monotonic()
         if now >= self._next_look + (0.0 if self._unchecked else IDLE_LOSS_INTERVAL):
             self._next_look, self._unchecked = now + LOSS_INTERVAL, False
+            batch += session.collect()
             self._losses.note(session.losses())
             batch += self._losses.untold()
         return batch
@@ -242,7 +266,5 @@ def check_host() -> None:
         raise SensorUnavailable("this kernel has no type information (CONFIG_DEBUG_INFO_BTF)")
 
 
-def possible_cpus() -> int:
-    """Return one more than the highest CPU number that this machine can have."""
-    text = Path("/sys/devices/system/cpu/possible").read_text(encoding="ascii")
-    return int(text.strip().rpartition(",")[2].rpartition("-")[2]) + 1
+def _time(record: Record) -> int:
+    return record.time_ns

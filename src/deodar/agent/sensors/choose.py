@@ -31,7 +31,7 @@ class Refusal(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """The sensor that works, opened, and why better ones do not."""
+    """The sensor that works, opened, and why better ones, or parts of it, do not."""
 
     sensor: Sensor
     refused: list[Refusal]
@@ -53,6 +53,6 @@ def choose(names: Sequence[str] = ORDER) -> Chosen:
         except SensorError as error:
             refused.append(Refusal(name, str(error)))
             continue
-        return Chosen(sensor, refused)
+        return Chosen(sensor, refused + [Refusal(*part) for part in sensor.refused])
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refused)
     raise SensorUnavailable(f"no sensor works on this host ({reasons})")

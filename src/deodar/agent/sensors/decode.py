@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from deodar.agent.sensors.ring import Buffer
 
-KINDS = ("", "exec", "fork", "exit", "connection", "listen")
+KINDS = {1: "exec", 2: "fork", 3: "exit", 4: "connection", 5: "listen"}
 HEAD = struct.Struct("<HHIQQ")
 EXEC = struct.Struct("<HHIQQ QI5I2I2III QqqqQQ II 4H 16s24s")
 FORK = struct.Struct("<HHIQQ QI4I2II16s")

@@ -93,6 +93,7 @@ class NetlinkSensor:
 
     def __init__(self) -> None:
         self.advice: list[str] = []
+        self.refused: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._losses = Losses(self.name)

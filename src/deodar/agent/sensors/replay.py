@@ -59,6 +59,7 @@ class ReplaySensor:
     def __init__(self, options: ReplayOptions, place: Place | None = None) -> None:
         self.tier = f"replay of {options.file}"
         self.advice: list[str] = []
+        self.refused: list[tuple[str, str]] = []
         self._woken = threading.Event()
         self._options = options
         self._place = place

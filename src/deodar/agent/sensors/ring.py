@@ -48,12 +48,20 @@ class Ring:
         """Whether anything was written that has not been taken."""
         return bool(self._consumer[0] != self._producer[0])
 
-    def drain(self, take: Callable[[Buffer, int, int], None], limit: int) -> int:
+    @property
+    def written(self) -> int:
+        """The position up to which records were reserved."""
+        return self._producer[0]
+
+    def drain(
+        self, take: Callable[[Buffer, int, int], None], limit: int, end: int | None = None
+    ) -> int:
         """Hand up to `limit` records to `take` as (buffer, offset, length); returns how many.
 
-        The space is given back when all are taken, so `take` must copy what it keeps.
+        `end` is the position (`written`) before which to stop. The space is given back when all
+        are taken, so `take` must copy what it keeps.
         """
-        position, end = self._consumer[0], self._producer[0]
+        position, end = self._consumer[0], self._producer[0] if end is None else end
         taken = 0
         try:
             while position < end and taken < limit:

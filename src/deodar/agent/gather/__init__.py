@@ -1,0 +1,1 @@
+"""Gatherers: between the sensors and the events, where several records make one."""

@@ -1,0 +1,19 @@
+"""The gatherers that are in use; a new one is a module of this package, named here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.agent.enrich.context import Context
+    from deodar.agent.gather.chain import Gatherer
+    from deodar.agent.settings import AgentSettings
+
+GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = ()
+
+
+def gatherers(context: Context, settings: AgentSettings) -> list[Gatherer]:
+    """Return one of each."""
+    return [make(context, settings) for make in GATHERERS]

@@ -1,0 +1,13 @@
+"""The parts of the BPF sensor: each is one blob with its own programs, ring and records.
+
+A part that the kernel refuses does not take the others with it, and a flood in one ring takes no
+room in another. A new part is one file here, named in `PARTS`.
+"""
+
+from deodar.agent.sensors.parts.base import Part
+from deodar.agent.sensors.parts.core import CORE
+
+PARTS: tuple[Part, ...] = (CORE,)
+"""The first is the one without which there is no sensor: others' records name its processes."""
+
+__all__ = ["PARTS", "Part"]

@@ -1,0 +1,60 @@
+"""The watchers that are in use; a new one is a module of this package, named here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deodar.agent.sensors.errors import SensorError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.agent.gather.chain import Gatherer
+    from deodar.agent.settings import AgentSettings
+    from deodar.agent.watch import Put, Watcher
+
+WATCHERS: tuple[Callable[[AgentSettings], Watcher], ...] = ()
+
+
+class Watchers:
+    """All watchers of one run of the task Behavior_Detection."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        makers: tuple[Callable[[AgentSettings], Watcher], ...] = WATCHERS,
+    ) -> None:
+        self._all = [make(settings) for make in makers]
+        self._open: list[Watcher] = []
+        self.refused: list[tuple[str, str]] = []
+        """Those that do not work on this host, and why."""
+
+    @property
+    def covers(self) -> list[str]:
+        """What those that work see, for people."""
+        return [watcher.covers for watcher in self._open]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of those that work."""
+        return [watcher.name for watcher in self._open]
+
+    @property
+    def gatherers(self) -> list[Gatherer]:
+        """What they want to see of the sensor's records."""
+        return [w.gatherer for w in self._all if w.gatherer is not None]
+
+    def open(self, put: Put) -> None:
+        """Start all; one that cannot does not keep the others from it."""
+        for watcher in self._all:
+            try:
+                watcher.open(put)
+            except SensorError as error:
+                self.refused.append((watcher.name, str(error)))
+            else:
+                self._open.append(watcher)
+
+    def close(self) -> None:
+        """Stop all."""
+        while self._open:
+            self._open.pop().close()
