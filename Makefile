@@ -6,10 +6,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench soak seen deb docs format lock bpf clean
+.PHONY: help demo test check bench soak seen test-kernels deb docs format lock bpf clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.ready  ## the whole pipeline on this host; ARGS=--once ends after one marked command
 	$(BIN)/deodar demo $(ARGS)
@@ -36,6 +36,10 @@ soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event acc
 seen: $(VENV)/.ready  ## run the tests of settings and note what they saw, for the docs (root)
 	$(BIN)/pytest tests -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
 	$(MAKE) docs
+
+test-kernels: $(VENV)/.ready  ## the sensors' tests on Debian's stock kernels, emulated (root; ARGS=bookworm: one)
+	tools/debian-packages test
+	$(BIN)/python -m tests.kernels $(ARGS); code=$$?; $(MAKE) docs && exit $$code
 
 deb: $(VENV)/.ready  ## the agent's Debian package, into dist/
 	$(BIN)/python packaging/build_deb.py agent $(ARGS)

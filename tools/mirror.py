@@ -1,8 +1,8 @@
 """Holds the rule that tests mirror the source, file by file.
 
 ``src/deodar/a/b.py`` has ``tests/a/test_b.py`` and the other way round. Exempt are files without
-behaviour of their own (``__init__``, ``__main__``, errors, numbered migrations) and the tests of
-whole ways in ``tests/e2e``. Prints what is missing; exit code 1 when anything is.
+behaviour of their own (``__init__``, ``__main__``, errors, numbered migrations) and tests of
+something else: whole ways, tools, machines. Prints what is missing; exit code 1 when anything is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "deodar"
 TESTS = ROOT / "tests"
+ELSEWHERE = {"e2e", "tools", "bench", "packaging", "soak", "machines", "kernels"}
+"""Folders whose tests are not about one module of the package."""
 EXEMPT = re.compile(r"(^|/)(__init__|__main__|errors|env|versions/.*|\d{4}_\w+)\.py$")
 
 
@@ -29,7 +31,7 @@ def tested() -> set[Path]:
     return {
         path.with_name(path.name.removeprefix("test_"))
         for path in files
-        if path.parts[0] not in {"e2e", "tools", "bench", "packaging", "soak"}
+        if path.parts[0] not in ELSEWHERE
     }
 
 

@@ -10,13 +10,15 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "reference"
 PAGES = {
     "agent-events.md": "deodar.agent.journal.reference",
     "agent-settings.md": "deodar.tasks.reference",
     "command-line.md": "command_line",
     "events.md": "deodar.events.reference",
     "event-model.md": "deodar.siem.storage.reference",
+    "kernels.md": "tests.kernels.page",
     "kesl-control.md": "deodar.agent.kesl_control",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",
 }
@@ -32,6 +34,7 @@ def render(name: str, module: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write or compare every page; return the exit code."""
+    sys.path.append(str(ROOT))  # for the page about what tests saw on other kernels
     stale = []
     for name, module in PAGES.items():
         text = render(name, module)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tests.packaging import machine as machines
+from tests.machines import debian
+from tests.packaging.machine import Machine
 
 from deodar.demo.stack import Ports, Stack, attempts, deodar
 from deodar.tls.certificates import self_signed
@@ -83,7 +84,7 @@ def build(out: Path, *options: str) -> Path:
 @pytest.fixture(scope="session")
 def package(tmp_path_factory) -> Path:
     """Return the agent's package, built once."""
-    if lacking := machines.missing("dpkg-deb", "/usr/bin/python3.11"):
+    if lacking := debian.missing("dpkg-deb", "/usr/bin/python3.11"):
         pytest.skip(f"needs Debian 12: {lacking}")
     return build(tmp_path_factory.mktemp("deb"))
 
@@ -97,10 +98,10 @@ def newer(package, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def debian_root() -> Path:
     """Return the tar file of a Debian 12 with systemd."""
-    if lacking := machines.missing("debootstrap", "tar"):
+    if lacking := debian.missing("debootstrap", "tar"):
         pytest.skip(f"needs {lacking}")
     try:
-        return machines.debian_root()
+        return debian.debian_root()
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"no Debian root can be had here: {error}")
 
@@ -113,29 +114,29 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def booted(debian_root, tmp_path_factory) -> Iterator[machines.Machine]:
+def booted(debian_root, tmp_path_factory) -> Iterator[Machine]:
     """Return a booted Debian 12, which tests share one after the other."""
     yield from _boot(debian_root, tmp_path_factory.mktemp("shared") / "machine")
 
 
 @pytest.fixture
-def machine(booted) -> Iterator[machines.Machine]:
+def machine(booted) -> Iterator[Machine]:
     """Return a booted Debian 12 without the agent; what a test installs is purged after it."""
     yield booted
     booted.run("dpkg", "-P", "deodar-agent", check=False)
 
 
 @pytest.fixture
-def own_machine(debian_root, tmp_path) -> Iterator[machines.Machine]:
+def own_machine(debian_root, tmp_path) -> Iterator[Machine]:
     """Return a booted Debian 12 that a test may change as it likes."""
     yield from _boot(debian_root, tmp_path / "machine")
 
 
-def _boot(root: Path, folder: Path) -> Iterator[machines.Machine]:
-    if lacking := machines.missing("systemd-nspawn", "nsenter"):
+def _boot(root: Path, folder: Path) -> Iterator[Machine]:
+    if lacking := debian.missing("systemd-nspawn", "nsenter"):
         pytest.skip(f"needs {lacking}")
-    made = machines.Machine(folder)
-    machines.unpack(root, folder)
+    made = Machine(folder)
+    debian.unpack(root, folder)
     try:
         made.start()
         yield made

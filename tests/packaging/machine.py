@@ -1,11 +1,8 @@
-"""Debian machines for tests: a root made once and kept, booted in a container."""
+"""Debian machines in a container, which shares the host's kernel and network."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 import subprocess
 import time
 from contextlib import suppress
@@ -14,57 +11,8 @@ from pathlib import Path
 
 from deodar.demo.stack import attempts
 
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "procps", "iproute2", "kmod")
-SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d/debian.sources"))
-MIRROR = "http://deb.debian.org/debian"
 BOOT_SECONDS = 60
-
-
-def missing(*programs: str) -> str:
-    """Which of these programs are not on PATH, for the reason of a skip; "" when none."""
-    return ", ".join(name for name in programs if not shutil.which(name, path=_path()))
-
-
-def cache() -> Path:
-    """The folder in which what takes long to fetch is kept from run to run."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(home) / "deodar-tests"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def mirror() -> str:
-    """The Debian mirror that this machine itself uses."""
-    text = "".join(path.read_text("utf-8") for path in SOURCES if path.exists())
-    found = re.search(
-        r"^(?:URIs:|deb)\s+(?:\[.*\]\s+)?(https?://\S+/debian)/?\s", text, re.MULTILINE
-    )
-    return found[1] if found else MIRROR
-
-
-def debian_root() -> Path:
-    """Return a tar file of a Debian 12 with systemd and Python; made when it is not there.
-
-    Raises OSError or subprocess.SubprocessError when it cannot be had.
-    """
-    name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
-    kept = cache() / f"bookworm-{name}.tar"
-    if not kept.exists():
-        folder, aside = cache() / f"{name}.{os.getpid()}", kept.with_suffix(".new")
-        words = ("--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm")
-        try:
-            _host("debootstrap", *words, str(folder), mirror(), limit=600)
-            _host("tar", "-C", str(folder), "--exclude=./var/cache/apt/*", "-cf", str(aside), ".")
-            aside.rename(kept)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return kept
-
-
-def unpack(root: Path, folder: Path) -> None:
-    """Unpack a root, with owners and modes."""
-    folder.mkdir(parents=True)
-    _host("tar", "-C", str(folder), "--numeric-owner", "-xpf", str(root))
+_UP = ("running", "degraded")
 
 
 @dataclass
@@ -153,18 +101,3 @@ class Machine:
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.1)
-
-
-_UP = ("running", "degraded")
-
-
-def _host(*words: str, limit: float = 120) -> None:
-    environment = {**os.environ, "PATH": _path(), "LC_ALL": "C"}
-    ran = subprocess.run(words, capture_output=True, text=True, timeout=limit, env=environment)
-    if ran.returncode != 0:
-        last = (ran.stderr or ran.stdout).strip().splitlines()[-1:]
-        raise OSError(f"{words[0]} failed: {' '.join(last)}")
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"

@@ -11,8 +11,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+from tests.machines.debian import missing
 from tests.packaging.conftest import STATE
-from tests.packaging.machine import missing
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -6,8 +6,8 @@ import subprocess
 from urllib.parse import urlsplit
 
 import pytest
+from tests.machines.debian import missing
 from tests.packaging import virtual
-from tests.packaging.machine import missing
 from tests.packaging.test_install import UNIT, _enroll, _install
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -19,15 +19,15 @@ def emulator(own_machine, package, server, tmp_path):
     if lacking := missing("qemu-system-x86_64", "cpio", "apt-get"):
         pytest.skip(f"needs {lacking}")
     try:
-        virtual.kernel()
-    except (OSError, subprocess.SubprocessError, StopIteration) as error:
+        virtual.STOCK.fetched()
+    except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"Debian's kernel cannot be had here: {error}")
     _install(own_machine, package)
     _enroll(own_machine, server)
     own_machine.run("systemctl", "stop", UNIT)
     own_machine.stop()
     virtual.prepare(own_machine, tmp_path / "image", urlsplit(server.url).port)
-    made = virtual.Emulator(tmp_path / "image", tmp_path / "console.log")
+    made = virtual.boot(tmp_path / "image", tmp_path / "console.log")
     yield made
     made.stop()
 

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from deodar.store.chdb_engine import ChdbEngine
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from deodar.store.chdb_engine import ChdbEngine
 
 _shared: list[ChdbEngine] = []  # by whichever conftest the fixture is asked for, it is the same
 
@@ -18,6 +18,8 @@ _shared: list[ChdbEngine] = []  # by whichever conftest the fixture is asked for
 @pytest.fixture(scope="session")
 def deodar_store_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChdbEngine]:
     """The engine shared by all tests of this process; make your own tables in it."""
+    from deodar.store.chdb_engine import ChdbEngine  # here: machines for the agent have no engine
+
     if not _shared:
         _shared.append(ChdbEngine(tmp_path_factory.mktemp("store")))
     yield _shared[0]

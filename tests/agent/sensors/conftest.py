@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from deodar.agent.sensors.base import Record, Sensor
 
+PATIENCE = float(os.environ.get("DEODAR_TEST_PATIENCE", "1"))
+"""How many times the usual time is waited for records; more where the processor is emulated."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.geteuid() == 0:
@@ -47,7 +50,7 @@ def collect() -> Collect:
         sensor: Sensor, enough: Callable[[list[Record]], object], seconds: float = 10.0
     ) -> list[Record]:
         records: list[Record] = []
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * PATIENCE
         while not enough(records) and time.monotonic() < deadline:
             records += sensor.read(0.2)
         return records

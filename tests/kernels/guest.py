@@ -1,0 +1,91 @@
+"""What a machine with a kernel of its own does: tell of it, try every sensor, run the tests.
+
+Runs as a unit inside the machine, in the folder of the project's tree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kernels import plan
+from tests.kernels.teller import tell
+
+from deodar.agent.sensors import bpf, loader
+from deodar.agent.sensors.choose import REGISTRY
+from deodar.agent.sensors.errors import SensorError
+
+BLOBS = Path(loader.__file__).with_name("blobs")
+LSMS = Path("/sys/kernel/security/lsm")
+OUTPUT = Path("/root/pytest.out")
+FAULTS = re.compile(r"\b(BUG|WARNING|Oops|general protection fault|INFO: task .* blocked)\b")
+MOST_FAULTS = 20
+
+
+def host() -> None:
+    facts = os.uname()
+    lsms = LSMS.read_text().strip() if LSMS.is_file() else "not known: no securityfs"
+    tell("host", release=facts.release, version=facts.version, lsms=lsms,
+         btf=Path("/sys/kernel/btf/vmlinux").is_file())  # fmt: skip
+
+
+def try_blob(name: str) -> None:
+    bpf.check_host()
+    loaded = loader.load(loader.read_blob(name), {})
+    try:
+        loaded.attach()
+    finally:
+        loaded.close()
+
+
+def try_sensor(name: str) -> None:
+    sensor = REGISTRY[name]()
+    sensor.open()
+    sensor.close()
+
+
+def tiers() -> None:
+    blobs = sorted(path.stem for path in BLOBS.glob("*.json"))
+    every = [(f"{name} (BPF)", try_blob, name) for name in blobs]
+    every += [(name, try_sensor, name) for name in REGISTRY if name != "bpf"]
+    for shown, attempt, name in every:
+        try:
+            attempt(name)
+            tell("tier", name=shown, works=True)
+        except (SensorError, OSError) as error:
+            tell("tier", name=shown, works=False, said=str(error))
+
+
+def tests(paths: list[str]) -> str:
+    """Run the tests; returns why they did not come to their end, "" if they did."""
+    words = ["-p", "tests.kernels.teller", "-p", "no:cacheprovider", "-q"]
+    words += [f"--timeout={plan.TEST_SECONDS}", *paths]
+    try:
+        with OUTPUT.open("w") as output:
+            ran = subprocess.run([sys.executable, "-m", "pytest", *words], stdout=output, stderr=-2,
+                                 timeout=plan.TESTS_SECONDS)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"the tests were ended after {plan.TESTS_SECONDS:.0f} s"
+    if ran.returncode in (0, 1):
+        return ""
+    return f"pytest ended with code {ran.returncode}: {OUTPUT.read_text()[-plan.MOST_TEXT :]}"
+
+
+def complaints() -> list[str]:
+    """Lines of the kernel's log about faults in the kernel itself."""
+    log = subprocess.run(["dmesg"], stdout=-1, text=True, errors="replace").stdout.splitlines()
+    return [line for line in log if FAULTS.search(line)][:MOST_FAULTS]
+
+
+def main() -> None:
+    host()
+    tiers()
+    trouble = tests(sys.argv[1:] or list(plan.TESTS))
+    tell("end", trouble=trouble, complaints=complaints())
+
+
+if __name__ == "__main__":
+    main()
