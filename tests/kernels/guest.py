@@ -9,16 +9,22 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.kernels import plan
 from tests.kernels.teller import tell
 
-from deodar.agent.sensors import bpf, loader
+from deodar.agent.sensors.bpf import check_host
 from deodar.agent.sensors.choose import REGISTRY
 from deodar.agent.sensors.errors import SensorError
+from deodar.agent.sensors.open_part import open_part
+from deodar.agent.sensors.parts import PARTS
 
-BLOBS = Path(loader.__file__).with_name("blobs")
+if TYPE_CHECKING:
+    from deodar.agent.sensors.parts import Part
+
 LSMS = Path("/sys/kernel/security/lsm")
 OUTPUT = Path("/root/pytest.out")
 FAULTS = re.compile(r"\b(BUG|WARNING|Oops|general protection fault|INFO: task .* blocked)\b")
@@ -32,13 +38,9 @@ def host() -> None:
          btf=Path("/sys/kernel/btf/vmlinux").is_file())  # fmt: skip
 
 
-def try_blob(name: str) -> None:
-    bpf.check_host()
-    loaded = loader.load(loader.read_blob(name), {})
-    try:
-        loaded.attach()
-    finally:
-        loaded.close()
+def try_part(part: Part) -> None:
+    check_host()
+    open_part(part).close()
 
 
 def try_sensor(name: str) -> None:
@@ -48,15 +50,15 @@ def try_sensor(name: str) -> None:
 
 
 def tiers() -> None:
-    blobs = sorted(path.stem for path in BLOBS.glob("*.json"))
-    every = [(f"{name} (BPF)", try_blob, name) for name in blobs]
-    every += [(name, try_sensor, name) for name in REGISTRY if name != "bpf"]
-    for shown, attempt, name in every:
+    """Open each part of the BPF sensor by itself, and each other sensor."""
+    every = [(f"{part.name} (BPF)", partial(try_part, part)) for part in PARTS]
+    every += [(name, partial(try_sensor, name)) for name in REGISTRY if name != "bpf"]
+    for name, attempt in every:
         try:
-            attempt(name)
-            tell("tier", name=shown, works=True)
+            attempt()
+            tell("tier", name=name, works=True)
         except (SensorError, OSError) as error:
-            tell("tier", name=shown, works=False, said=str(error))
+            tell("tier", name=name, works=False, said=str(error))
 
 
 def tests(paths: list[str]) -> str:

@@ -10,7 +10,7 @@ KERNELS = {
                              "trixie-backports"))
 }  # fmt: skip
 """By the suite of Debian that each comes from, oldest first."""
-TESTS = ("tests/agent/sensors",)
+TESTS = ("tests/agent/sensors", "tests/agent/watch")
 """Folders and files of tests; a new sensor joins by having its tests in one of them."""
 DISTRIBUTIONS = ("deodar[agent]", "pytest", "pytest-asyncio", "pytest-timeout", "hypothesis")
 """What these tests import; with all that they depend on, it is copied from this environment."""
