@@ -123,9 +123,9 @@ def tiers() -> None:
     use_sensor("audit")
     first = wait_active()
     during = audit_state()
-    mark("tier-audit")
     os.kill(first, signal.SIGKILL)
     second = wait_active(other_than=first)
+    mark("tier-audit")  # of the one that ends in good order, with all that it saw
     log = run("journalctl", "-u", UNIT, "--no-pager")
     run("systemctl", "stop", UNIT)
     tell("audit", before=before, during=during, after=audit_state(), restarted=second != 0,

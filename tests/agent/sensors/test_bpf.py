@@ -583,9 +583,12 @@ def test_quiet_reader_sleeps(bpf):
         os.close(loaded.links.pop())  # this host's other processes are not to disturb
     while bpf.read(0.3):
         pass
-    used = time.thread_time()
-    assert bpf.read(3.0) == []
-    assert time.thread_time() - used < 0.01 * PATIENCE
+    costs = []
+    for _ in range(3):  # a busy host makes the same work dearer: the least is what it takes
+        used = time.thread_time()
+        assert bpf.read(3.0) == []
+        costs.append(time.thread_time() - used)
+    assert min(costs) < 0.01 * PATIENCE
 
 
 @pytest.mark.parametrize("early", [False, True])
