@@ -88,7 +88,7 @@ class Detection:
             sensor_tier=sensor.name,
             server=self._server,
         )
-        watchers = Watchers(self._settings)
+        watchers = Watchers(self._settings, self._tasks.directory)
         pipeline = Pipeline(
             sensor,
             self.context,

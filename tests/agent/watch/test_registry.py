@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 from deodar.agent.sensors.base import Act, ProcessKey
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.watch.registry import WATCHERS, Watchers
+from deodar.kit.directory import StateDirectory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deodar.agent.settings import AgentSettings
     from deodar.agent.watch import Put
 
@@ -18,7 +21,8 @@ class Bell:
     covers = "ringing"
     gatherer = None
 
-    def __init__(self, _settings: AgentSettings) -> None:
+    def __init__(self, _settings: AgentSettings, directory: StateDirectory) -> None:
+        self.directory = directory
         self.rings = False
 
     def open(self, put: Put) -> None:
@@ -36,9 +40,11 @@ class Broken(Bell):
         raise SensorUnavailable("it fell down")
 
 
-def test_those_that_work_do_and_the_others_say_why_not(settings: AgentSettings) -> None:
+def test_those_that_work_do_and_the_others_say_why_not(
+    settings: AgentSettings, tmp_path: Path
+) -> None:
     got: list[Any] = []
-    watchers = Watchers(settings, (Broken, Bell))
+    watchers = Watchers(settings, StateDirectory(tmp_path), (Broken, Bell))
     watchers.open(got.extend)
     assert got == [Act(1, ProcessKey(1, 2))]
     assert watchers.names == ["bell"]
@@ -48,6 +54,6 @@ def test_those_that_work_do_and_the_others_say_why_not(settings: AgentSettings) 
     assert watchers.names == []
 
 
-def test_names_are_used_once(settings: AgentSettings) -> None:
-    names = [make(settings).name for make in WATCHERS]
+def test_names_are_used_once(settings: AgentSettings, tmp_path: Path) -> None:
+    names = [make(settings, StateDirectory(tmp_path)).name for make in WATCHERS]
     assert len(names) == len(set(names))

@@ -51,6 +51,8 @@ class SettingsStore:
 
     def __init__(self, directory: StateDirectory) -> None:
         """Load what the folder has; what is damaged counts as not set (see `problems`)."""
+        self.directory = directory
+        """The agent's folder."""
         self._files = SettingsFiles(directory)
         self._listeners: list[Listener] = []
         self._changing = threading.RLock()

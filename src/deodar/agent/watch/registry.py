@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from deodar.agent.gather.chain import Gatherer
     from deodar.agent.settings import AgentSettings
     from deodar.agent.watch import Put, Watcher
+    from deodar.kit.directory import StateDirectory
 
-WATCHERS: tuple[Callable[[AgentSettings], Watcher], ...] = ()
+    Maker = Callable[[AgentSettings, StateDirectory], Watcher]
+
+WATCHERS: tuple[Maker, ...] = ()
 
 
 class Watchers:
@@ -22,9 +25,11 @@ class Watchers:
     def __init__(
         self,
         settings: AgentSettings,
-        makers: tuple[Callable[[AgentSettings], Watcher], ...] = WATCHERS,
+        directory: StateDirectory,
+        makers: tuple[Maker, ...] = WATCHERS,
     ) -> None:
-        self._all = [make(settings) for make in makers]
+        """`directory` is the agent's: a watcher may keep there what it has to know next time."""
+        self._all = [make(settings, directory) for make in makers]
         self._open: list[Watcher] = []
         self.refused: list[tuple[str, str]] = []
         """Those that do not work on this host, and why."""
