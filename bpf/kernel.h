@@ -45,6 +45,7 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 };
 
+#define TS_COMPAT 2
 #define PF_KTHREAD 0x00200000
 #define SIGNAL_GROUP_EXIT 0x00000004
 #define AF_INET 2
@@ -186,6 +187,7 @@ struct inode___old { /* before 6.6 */
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
 };
 
 struct mm_struct {
@@ -197,7 +199,26 @@ struct linux_binprm {
 	const char *filename;
 };
 
+struct thread_info {
+	u32 status; /* TS_COMPAT */
+};
+
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct pt_regs { /* of x86-64; a 32-bit call has its arguments in bx, cx, dx, si, di, bp */
+	unsigned long di, si, dx, r10, r8, r9, bx, cx, bp;
+	unsigned long orig_ax; /* number of the system call */
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	u32 flags;
 	s32 pid, tgid;
 	s32 exit_code;
@@ -209,6 +230,7 @@ struct task_struct {
 	u32 sessionid;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct pid *thread_pid;

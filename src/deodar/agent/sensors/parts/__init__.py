@@ -5,9 +5,10 @@ room in another. A new part is one file here, named in `PARTS`.
 """
 
 from deodar.agent.sensors.parts.base import Part
+from deodar.agent.sensors.parts.calls import CALLS
 from deodar.agent.sensors.parts.core import CORE
 
-PARTS: tuple[Part, ...] = (CORE,)
+PARTS: tuple[Part, ...] = (CORE, CALLS)
 """The first is the one without which there is no sensor: others' records name its processes."""
 
 __all__ = ["PARTS", "Part"]

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The part `calls`: system calls that reach into memory, processes, the kernel, sockets, terminals.
+ *
+ * One program at the exit of all system calls, where the result is known and the arguments are
+ * still in the registers. Most calls are of no interest and must leave after a few instructions.
+ * To add one: its numbers in calls.h (twice: there and in the two functions), a case here.
+ */
+#include "calls.h"
+#include "memfd.h"
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
+{
+	struct call call;
+	struct task_struct *task;
+
+	if (!is_watched(regs->orig_ax))
+		return 0;
+	set_call(&call, regs, ret);
+	task = bpf_get_current_task_btf();
+	if (call.number == NO_CALL || is_own(task->tgid))
+		return 0;
+	switch (call.number) {
+	case NR_MEMFD_CREATE:
+		on_memfd_create(&call);
+		break;
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

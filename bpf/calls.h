@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A system call that returned: its number and arguments, whatever the ABI it came by. */
+#ifndef DEODAR_CALLS_H
+#define DEODAR_CALLS_H
+
+#include "call_records.h"
+#include "common.h"
+
+/* Numbers of x86-64. */
+enum call_number {
+	NR_MEMFD_CREATE = 319,
+};
+
+/* Numbers of i386, by which a 32-bit program, or `int $0x80` of any program, calls. */
+enum call_number_32 {
+	NR32_MEMFD_CREATE = 356,
+};
+
+#define NO_CALL (~0u)
+
+struct call {
+	u32 number; /* of x86-64 */
+	u32 compat; /* 1 when it came by the 32-bit ABI */
+	long ret;
+	u64 args[6];
+};
+
+/* Whether a number may be of interest, in either ABI: what most calls end at. */
+static __always_inline bool is_watched(u32 number)
+{
+	switch (number) {
+	case NR_MEMFD_CREATE:
+	case NR32_MEMFD_CREATE:
+		return true;
+	}
+	return false;
+}
+
+/* Return the number of x86-64 for one of i386, NO_CALL when it is not of interest. */
+static __always_inline u32 native_number(u32 number)
+{
+	switch (number) {
+	case NR32_MEMFD_CREATE:
+		return NR_MEMFD_CREATE;
+	}
+	return NO_CALL;
+}
+
+static __always_inline void set_call(struct call *call, struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	call->compat = (task->thread_info.status & TS_COMPAT) != 0;
+	if (call->compat) {
+		call->number = native_number(regs->orig_ax);
+		call->ret = (s32)ret;
+		call->args[0] = (u32)regs->bx;
+		call->args[1] = (u32)regs->cx;
+		call->args[2] = (u32)regs->dx;
+		call->args[3] = (u32)regs->si;
+		call->args[4] = (u32)regs->di;
+		call->args[5] = (u32)regs->bp;
+		return;
+	}
+	call->number = regs->orig_ax;
+	call->ret = ret;
+	call->args[0] = regs->di;
+	call->args[1] = regs->si;
+	call->args[2] = regs->dx;
+	call->args[3] = regs->r10;
+	call->args[4] = regs->r8;
+	call->args[5] = regs->r9;
+}
+
+#endif
