@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,32 @@ if TYPE_CHECKING:
 
 PATIENCE = float(os.environ.get("DEODAR_TEST_PATIENCE", "1"))
 """How many times the usual time is waited for records; more where the processor is emulated."""
+
+OLDEST = (5, 17)
+"""The first kernel that the BPF programs are for."""
+TOO_OLD = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < OLDEST
+
+needs_programs = pytest.mark.skipif(TOO_OLD, reason="too old a kernel for the BPF programs")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    yield from refused_by_an_old_kernel()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    yield from refused_by_an_old_kernel()
+
+
+def refused_by_an_old_kernel() -> Iterator[None]:
+    """Skip what needs the BPF programs on a kernel that they are not for."""
+    try:
+        yield
+    except SensorUnavailable as error:
+        if TOO_OLD:
+            pytest.skip(f"too old a kernel: {error}")
+        raise
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

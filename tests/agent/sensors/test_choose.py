@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+from tests.agent.sensors.conftest import TOO_OLD
 
 from deodar.agent.sensors import choose as module
 from deodar.agent.sensors.base import SensorCounters
@@ -106,3 +108,15 @@ def test_without_any_right_every_reason_is_told():
     assert "CAP_BPF" in error
     assert "CAP_AUDIT" in error
     assert "CAP_NET_ADMIN" in error
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not TOO_OLD, reason="a kernel that takes the BPF programs: 5.17 or later")
+def test_kernel_too_old_for_bpf_is_told_and_audit_is_taken():
+    chosen = choose()
+    chosen.sensor.close()
+    assert chosen.sensor.name == "audit"
+    ((name, reason),) = chosen.refused
+    assert name == "bpf"
+    assert "Linux 5.17 or later is needed" in reason
+    assert os.uname().release in reason

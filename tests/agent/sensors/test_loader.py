@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.agent.sensors.conftest import needs_programs
 
 from deodar.agent.sensors import loader
 from deodar.agent.sensors.cpus import possible_cpus
@@ -119,6 +120,7 @@ def test_load_attach_and_close():
 
 
 @pytest.mark.root
+@needs_programs
 def test_verifiers_last_word_is_told():
     """Damage the first use of a map in the exec program, and see what the verifier says of it."""
     blob = read_blob("core")

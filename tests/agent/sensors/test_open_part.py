@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.agent.sensors.conftest import needs_programs
 
 from deodar.agent.sensors.base import Exec
 from deodar.agent.sensors.errors import BlobError, MalformedRecord, SensorUnavailable
@@ -52,6 +53,7 @@ def test_record_that_cannot_be_read_is_counted():
     assert losses[Loss("exec", RING_FULL)] == 0
 
 
+@needs_programs
 def test_what_fails_leaves_nothing_behind():
     before = len(open_files())
 

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 LOG_BYTES = 1 << 22
 HEAD = struct.Struct("<IIIIQ")  # struct bpf_loader_ctx: bytes, flags, log level, size, buffer
+TOO_OLD = "this kernel does not know what the programs use; Linux 5.17 or later is needed"
 MEANINGS = {
     errno.EPERM: "not allowed: it takes root (CAP_BPF and CAP_PERFMON), and a kernel that is not "
     "locked down to confidentiality",
     errno.ENOSYS: "this kernel has no bpf(2)",
-    errno.EINVAL: "this kernel does not know what the programs use; Linux 5.17 or later is needed",
+    errno.EINVAL: TOO_OLD,
     errno.ENOENT: "this kernel lacks a type or tracepoint that the programs use",
     errno.ESRCH: "this kernel lacks a type or tracepoint that the programs use",
     errno.E2BIG: "this kernel's verifier gave up on the programs",
@@ -114,9 +115,9 @@ def complaint(blob: Blob, sizes: dict[str, int]) -> str:
     return f" (verifier: {said[-1].strip()[:200]})" if said else ""
 
 
-def meaning(code: int | None) -> str:
-    """Return what an errno of bpf(2) means for an administrator."""
-    known = MEANINGS.get(code or 0, os.strerror(code or 0))
+def meaning(code: int | None, known: str = "") -> str:
+    """Return what an errno of bpf(2) means for an administrator; `known` if that is not usual."""
+    known = known or MEANINGS.get(code or 0, os.strerror(code or 0))
     return f"{known} (errno {code}, kernel {platform.release()})"
 
 
@@ -130,7 +131,10 @@ def _context(blob: Blob, sizes: dict[str, int]) -> ctypes.Array[ctypes.c_char]:
 
 
 def _run(blob: Blob, context: ctypes.Array[ctypes.c_char]) -> int:
-    """Run the loader; returns 0 or the errno with which it failed."""
+    """Run the loader; returns 0 or the errno with which it failed.
+
+    Raises SensorUnavailable when the kernel is older than the call that loads the loader itself.
+    """
     work = program = -1
     try:
         work = syscall.create_array("deodar_loader", len(blob.data))
@@ -138,6 +142,10 @@ def _run(blob: Blob, context: ctypes.Array[ctypes.c_char]) -> int:
         program = syscall.load_program(blob.instructions, work)
         return max(0, -syscall.run_program(program, context))
     except OSError as error:
+        if error.errno == errno.E2BIG:  # attributes longer than this kernel's
+            raise SensorUnavailable(
+                f"loading the BPF programs: {meaning(error.errno, TOO_OLD)}"
+            ) from error
         return error.errno or errno.EINVAL
     finally:
         for descriptor in (work, program):
