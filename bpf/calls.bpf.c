@@ -6,6 +6,7 @@
  * still in the registers. Most calls are of no interest and must leave after a few instructions.
  * To add one: its numbers in calls.h (twice: there and in the two functions), a case here.
  */
+#include "access.h"
 #include "calls.h"
 #include "memfd.h"
 
@@ -22,6 +23,18 @@ int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
 	if (call.number == NO_CALL || is_own(task->tgid))
 		return 0;
 	switch (call.number) {
+	case NR_PTRACE:
+		on_ptrace(&call);
+		break;
+	case NR_PROCESS_VM_READV:
+		on_process_vm(&call, WAY_VM_READ);
+		break;
+	case NR_PROCESS_VM_WRITEV:
+		on_process_vm(&call, WAY_VM_WRITE);
+		break;
+	case NR_PIDFD_GETFD:
+		on_pidfd_getfd(&call);
+		break;
 	case NR_MEMFD_CREATE:
 		on_memfd_create(&call);
 		break;

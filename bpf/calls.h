@@ -8,11 +8,18 @@
 
 /* Numbers of x86-64. */
 enum call_number {
+	NR_PTRACE = 101,
+	NR_PROCESS_VM_READV = 310,
+	NR_PROCESS_VM_WRITEV = 311,
 	NR_MEMFD_CREATE = 319,
+	NR_PIDFD_GETFD = 438, /* in both */
 };
 
 /* Numbers of i386, by which a 32-bit program, or `int $0x80` of any program, calls. */
 enum call_number_32 {
+	NR32_PTRACE = 26,
+	NR32_PROCESS_VM_READV = 347,
+	NR32_PROCESS_VM_WRITEV = 348,
 	NR32_MEMFD_CREATE = 356,
 };
 
@@ -29,7 +36,14 @@ struct call {
 static __always_inline bool is_watched(u32 number)
 {
 	switch (number) {
+	case NR_PTRACE:
+	case NR_PROCESS_VM_READV:
+	case NR_PROCESS_VM_WRITEV:
 	case NR_MEMFD_CREATE:
+	case NR_PIDFD_GETFD:
+	case NR32_PTRACE:
+	case NR32_PROCESS_VM_READV:
+	case NR32_PROCESS_VM_WRITEV:
 	case NR32_MEMFD_CREATE:
 		return true;
 	}
@@ -40,8 +54,16 @@ static __always_inline bool is_watched(u32 number)
 static __always_inline u32 native_number(u32 number)
 {
 	switch (number) {
+	case NR32_PTRACE:
+		return NR_PTRACE;
+	case NR32_PROCESS_VM_READV:
+		return NR_PROCESS_VM_READV;
+	case NR32_PROCESS_VM_WRITEV:
+		return NR_PROCESS_VM_WRITEV;
 	case NR32_MEMFD_CREATE:
 		return NR_MEMFD_CREATE;
+	case NR_PIDFD_GETFD:
+		return NR_PIDFD_GETFD;
 	}
 	return NO_CALL;
 }

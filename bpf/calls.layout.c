@@ -5,4 +5,5 @@
 struct {
 	struct record_head head;
 	struct memfd_record memfd;
+	struct access_record access;
 } layout;

@@ -5,6 +5,7 @@
 
 #include "core.h"
 #include "paths.h"
+#include "pids.h"
 
 #define NS_OF(time) ((time).tv_sec * 1000000000LL + (time).tv_nsec)
 
@@ -45,24 +46,6 @@ static __always_inline void put_file(struct exec_record *record, struct inode *i
 	put_times(record, inode);
 }
 
-static __always_inline u32 pid_namespace_of(struct task_struct *task)
-{
-	struct pid *pid = task->thread_pid;
-	struct pid_namespace *ns;
-	u32 level = pid->level;
-	void *untyped;
-
-	if (!level)
-		return pid->numbers[0].ns->ns.inum;
-	level &= 63; /* the kernel nests 32 deep */
-	untyped = BPF_CORE_READ(task, thread_pid); /* a plain number: typed pointers do not add */
-	bpf_core_read(&ns, sizeof(ns),
-		      untyped + bpf_core_field_offset(struct pid, numbers) +
-			      level * bpf_core_type_size(struct upid) +
-			      bpf_core_field_offset(struct upid, ns));
-	return BPF_CORE_READ(ns, ns.inum);
-}
-
 static __always_inline void put_task(struct exec_record *record, struct task_struct *task)
 {
 	const struct cred *cred = task->cred;
@@ -80,7 +63,7 @@ static __always_inline void put_task(struct exec_record *record, struct task_str
 	record->login_uid = login_uid(task);
 	record->session_id = session_id(task);
 	record->mount_ns = task->nsproxy->mnt_ns->ns.inum;
-	record->pid_ns = pid_namespace_of(task);
+	record->pid_ns = BPF_CORE_READ(pid_namespace_of(task), ns.inum);
 	record->cgroup = bpf_get_current_cgroup_id();
 	bpf_get_current_comm(record->comm, sizeof(record->comm));
 	record->tty[0] = 0;

@@ -135,6 +135,7 @@ def _reached(bench: Bench, way: str, size: int) -> Fields:
         "TargetProcessUserName": target.user.name,
         "AccessWay": way,
     }
+    fields["AccessCalls"] = 1
     return fields | ({"AccessSize": size} if size or bench.complete else {})
 
 

@@ -25,6 +25,23 @@ def test_map_is_made_set_and_read():
 
 
 @pytest.mark.root
+def test_elements_of_a_hash_map_are_listed_and_taken_out():
+    descriptor, _ = syscall.bpf(syscall.MAP_CREATE, struct.pack("<IIIII", 1, 4, 8, 16, 0))
+    try:
+        assert syscall.keys(descriptor, 4, 16) == []
+        for number in range(5):
+            syscall.update(descriptor, struct.pack("<I", number), struct.pack("<Q", number * 3))
+        assert len(syscall.keys(descriptor, 4, 3)) == 3
+        found = {key: syscall.take(descriptor, key, 8) for key in syscall.keys(descriptor, 4, 16)}
+        assert found == {struct.pack("<I", n): struct.pack("<Q", n * 3) for n in range(5)}
+        assert syscall.keys(descriptor, 4, 16) == []
+        with pytest.raises(FileNotFoundError):
+            syscall.take(descriptor, bytes(4), 8)
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.root
 def test_statistics_are_on_while_the_descriptor_is_open(bpf):
     program = bpf.session.loaded.programs["deodar_fork"]
     descriptor = syscall.enable_statistics()

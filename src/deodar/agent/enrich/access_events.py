@@ -42,6 +42,7 @@ def _reached(context: Context, record: ProcessAccess) -> Event:
         **_target_fields(context, record),
         "AccessWay": record.way,
         "AccessSize": record.size or None,
+        "AccessCalls": record.calls,
     }
 
 

@@ -96,6 +96,8 @@ class ProcessAccess(Act):
     """How: "ptrace_attach", "process_vm_readv", "proc_mem_read", "pidfd_getfd", ..."""
     size: int = 0
     """Bytes that were asked for; 0 when it does not apply."""
+    calls: int = 1
+    """How many of the same kind this one stands for."""
 
 
 @dataclass(slots=True)

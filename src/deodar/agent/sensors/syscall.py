@@ -10,10 +10,11 @@ import ctypes
 import os
 import platform
 import struct
+from contextlib import suppress
 
 NUMBERS = {"x86_64": 321, "aarch64": 280}
-MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, PROG_RUN = 0, 1, 2, 5, 10
-OBJECT_INFO, RAW_TRACEPOINT_OPEN, ENABLE_STATS = 15, 17, 32
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, NEXT_KEY, PROG_LOAD, PROG_RUN = 0, 1, 2, 4, 5, 10
+OBJECT_INFO, RAW_TRACEPOINT_OPEN, MAP_TAKE, ENABLE_STATS = 15, 17, 21, 32
 ARRAY_MAP = 2
 NO_EXIST = 1
 SYSCALL_PROGRAM = 31
@@ -67,6 +68,27 @@ def lookup(map_fd: int, key: bytes, value_bytes: int) -> bytes:
     attributes = struct.pack("<IxxxxQQQ", map_fd, address(key_buffer), address(value_buffer), 0)
     bpf(MAP_LOOKUP, attributes)
     return value_buffer.raw
+
+
+def take(map_fd: int, key: bytes, value_bytes: int) -> bytes:
+    """Return one element of a hash map and remove it, in one step."""
+    key_buffer, value_buffer = buffer(key), buffer(bytes(value_bytes))
+    attributes = struct.pack("<IxxxxQQQ", map_fd, address(key_buffer), address(value_buffer), 0)
+    bpf(MAP_TAKE, attributes)
+    return value_buffer.raw
+
+
+def keys(map_fd: int, key_bytes: int, limit: int) -> list[bytes]:
+    """Return the keys of a map, at most `limit`; some may appear twice while it changes."""
+    found: list[bytes] = []
+    next_buffer = buffer(bytes(key_bytes))
+    with suppress(FileNotFoundError):  # after the last one
+        while len(found) < limit:
+            before = buffer(found[-1]) if found else None
+            at = address(before) if before is not None else 0
+            bpf(NEXT_KEY, struct.pack("<IxxxxQQ", map_fd, at, address(next_buffer)))
+            found.append(next_buffer.raw)
+    return found
 
 
 def load_program(instructions: bytes, map_fd: int) -> int:

@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import MalformedRecord
-from deodar.agent.sensors.parts import calls_net, calls_reach
+from deodar.agent.sensors.parts import calls_net, calls_reach, repeats
 from deodar.agent.sensors.parts.base import Part
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
 
 CALLS = Part(
     name="calls",
-    covers="memory files",
+    covers="access to processes, memory files",
     kinds=KINDS,
     decode=decode,
     ring_bytes=RING_BYTES,
+    collect=repeats.overdue,
 )
