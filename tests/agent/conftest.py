@@ -10,7 +10,7 @@ import pytest
 from tests.agent import proxies, scripted
 
 from deodar.agent.enrich.host import HostFacts
-from deodar.agent.settings import AgentSettings
+from deodar.agent.settings import AgentSettings, HashSettings
 from deodar.tls.certificates import Pair, issue_server, make_authority
 
 if TYPE_CHECKING:
@@ -38,20 +38,23 @@ def until() -> Callable[..., Any]:
 
 @pytest.fixture
 def settings() -> AgentSettings:
-    return AgentSettings(agent_id=scripted.AGENT_ID)
+    # On a busy host the hash process, of the lowest priority, takes its time.
+    return AgentSettings(agent_id=scripted.AGENT_ID, hashes=HashSettings(maximum_wait=30))
 
 
 @pytest.fixture
-def context(settings: AgentSettings) -> Any:
+def context(settings: AgentSettings) -> Iterator[Any]:
     from deodar.agent.enrich.context import Context
 
-    return Context(
+    made = Context(
         settings,
         HOST,
         version="1.2.3",
         sensor_tier="bpf",
         server=lambda: "127.0.0.1:9443",
     )
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from deodar.agent.detection import Choice
 from deodar.agent.enrolled import load
+from deodar.agent.hashing.tally import Skip
 from deodar.agent.overview import status_of, synchronization_report
 from deodar.agent.service import Service
 from deodar.agent.status_text import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -44,6 +45,22 @@ def test_status_follows_the_parts(service: Service, server: Any, until: Any) -> 
     assert status.uplink.state == "connected"
     assert status.losses_by_stage == {"queue": 3}
     assert [(loss.reason, loss.count) for loss in status.losses] == [("for a test", 3)]
+
+
+def test_what_hashing_left_out_is_told_here_and_to_the_server(service: Service) -> None:
+    assert status_of(service).hashes.skipped == {}
+    service.start()
+    context = service.detection.context
+    assert context is not None
+    assert context.hasher.facts(None, ["/bin/true"]) is not None
+    context.hasher._hashing.tally.add(Skip.FUZZY_BUDGET)
+    hashes = status_of(service).hashes
+    assert (hashes.misses, hashes.starts) == (1, 1)
+    assert hashes.skipped == {Skip.FUZZY_BUDGET.value: 1}
+    assert synchronization_report(service)["status"]["hashes_skipped"] == hashes.skipped
+    pid = hashes.pid
+    service.detection.stop()
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_proxy_is_shown_without_its_password(service: Service) -> None:

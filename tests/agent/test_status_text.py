@@ -19,6 +19,9 @@ def well(**changes: object) -> status.AgentStatus:
         "tasks": [status.TaskStatus(24, "KATAEDR", "KATAEDR", "Started", since=NOW - 7200)],
         "sensor": status.SensorStatus("bpf", "eBPF", received=12),
         "pipeline": status.PipelineStatus(events=12),
+        "hashes": status.HashStatus(
+            hits=40, misses=9, pid=77, starts=1, limited={"fuzzy hash: file too large": 2}
+        ),
         "spool": status.SpoolStatus(2, 5, 2_000_000, 536_870_912, 30),
         "uplink": status.UplinkStatus(
             "connected", server="edr:443", servers=["edr:443"], last_contact=NOW - 5, events=7
@@ -46,6 +49,8 @@ def test_agent_that_is_well_needs_no_attention() -> None:
         "12 made, 7 delivered",
         "queue        0 records",
         "5 events wait, the oldest for 30 s; 2.0 MB of 536.9 MB on disk",
+        "hashes       9 files read, 40 known, 0 wait; process 77, 1 starts",
+        "2 files without fuzzy hash: file too large",
         "lost         none",
     ):
         assert part in text, part
@@ -82,6 +87,7 @@ def test_what_is_wrong_is_marked() -> None:
                 dead_events=3,
                 set_aside=1,
             ),
+            hashes=status.HashStatus(timeouts=6, skipped={"fuzzy hash: no processor time left": 8}),
             policy=status.PolicyStatus(4, "default", "Port=0 is out of range"),
             certificates=status.CertificatesStatus([over, expiring, unknown], ["add it"]),
             settings_problems=["KATAEDR.ini is damaged"],
@@ -120,6 +126,8 @@ def test_what_is_wrong_is_marked() -> None:
         "! 1 packets that no server takes",
         "! 6 events: 1 in queue, 5 in spool",
         "5 in spool: the spool was full",
+        "6 events did not wait for them any longer",
+        "! 8 files without fuzzy hash: no processor time left",
     ):
         assert part in flat, part
 

@@ -25,6 +25,9 @@ def test_hashes_look_like_hashes() -> None:
     file = File("/usr/bin/ls")
     assert re.fullmatch(r"[0-9a-f]{32}", file.md5)
     assert re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+    assert re.fullmatch(r"\d+:\w{1,64}:\w{1,32}", file.fuzzy)
+    assert re.fullmatch(r"[0-9a-f]{32}", file.header)
+    assert 0 <= file.entropy <= 8000
 
 
 @pytest.mark.parametrize("prefix", ["Dropped", "Dll", "Blocked", "InterpretedFile"])

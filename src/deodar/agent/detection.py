@@ -112,13 +112,15 @@ class Detection:
     def stop(self) -> None:
         """Watch no more; what was seen is stored."""
         with self._lock:
-            sensor, pipeline = self.sensor, self.pipeline
+            sensor, pipeline, context = self.sensor, self.pipeline, self.context
             self.sensor = self.pipeline = self.context = None
             watchers, self._watchers = self._watchers, None
         if watchers is not None:
             watchers.close()
         if pipeline is not None:
             pipeline.stop(STOP_SENSOR)
+        if context is not None:
+            context.close()
         if sensor is not None:
             sensor.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -45,6 +46,7 @@ def status_of(service: Service) -> report.AgentStatus:
             held_back=pipeline.counters.throttled if pipeline else 0,
         ),
         pipeline=_pipeline(detection),
+        hashes=_hashes(detection),
         spool=_spool(service),
         uplink=_uplink(service),
         policy=_policy(service),
@@ -79,6 +81,7 @@ def synchronization_report(service: Service) -> dict[str, Any]:
             "exclusions": msgspec.to_builtins(status.exclusions),
             "spool": msgspec.to_builtins(status.spool),
             "losses": status.losses_by_stage,
+            "hashes_skipped": status.hashes.skipped,
             "memory_bytes": status.memory_bytes,
             "policy_problem": status.policy.problem,
             "problems": [*status.certificates.problems, *status.settings_problems],
@@ -131,6 +134,13 @@ def _pipeline(detection: Detection) -> report.PipelineStatus:
         hash_timeouts=hasher.timeouts,
         hash_failures=hasher.failures,
     )
+
+
+def _hashes(detection: Detection) -> report.HashStatus:
+    context = detection.context
+    if context is None:
+        return report.HashStatus()
+    return report.HashStatus(**asdict(context.hasher.counters()))
 
 
 def _spool(service: Service) -> report.SpoolStatus:

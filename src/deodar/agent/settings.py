@@ -48,7 +48,7 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class HashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """MD5 and SHA-256 of the programs that are started."""
+    """Hashes of the programs that are started, computed in a process of its own."""
 
     enabled: bool = True
     maximum_file_bytes: Annotated[int, Meta(ge=0)] = 256 * MEBIBYTE
@@ -56,6 +56,13 @@ class HashSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     maximum_wait: Positive = 1.0
     """Seconds that an event waits for its hash; then it goes without."""
     cache_entries: Annotated[int, Meta(ge=16)] = 4096
+    fuzzy: bool = True
+    """Compute ssdeep hashes too, which tell of similar files. They take 0.6 s per MB."""
+    maximum_fuzzy_bytes: Annotated[int, Meta(ge=0, le=64 * MEBIBYTE)] = 2 * MEBIBYTE
+    """Larger files get no fuzzy hash."""
+    processor_percent: Annotated[float, Meta(gt=0, le=100)] = 10.0
+    """Processor time for hashing, of one core on average; ten seconds of it can be saved up. When
+    half of these are used up files go without a fuzzy hash, and in the end without any."""
 
 
 class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -89,6 +89,22 @@ class PipelineStatus(msgspec.Struct, frozen=True):
     hash_failures: int = 0
 
 
+class HashStatus(msgspec.Struct, frozen=True):
+    """Hashing of files; the fields are those of `deodar.agent.enrich.hashes.HashCounters`."""
+
+    hits: int = 0
+    misses: int = 0
+    timeouts: int = 0
+    failures: int = 0
+    waiting: int = 0
+    starts: int = 0
+    pid: int | None = None
+    skipped: dict[str, int] = {}
+    """Files by the reason why facts about them are missing."""
+    limited: dict[str, int] = {}
+    """The same, where the settings want it so."""
+
+
 class SpoolStatus(msgspec.Struct, frozen=True):
     """What waits for the server."""
 
@@ -169,6 +185,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     exclusions: ExclusionsStatus = ExclusionsStatus()
     throttle: ThrottleStatus = ThrottleStatus()
     pipeline: PipelineStatus = PipelineStatus()
+    hashes: HashStatus = HashStatus()
     spool: SpoolStatus = SpoolStatus()
     uplink: UplinkStatus = UplinkStatus("stopped")
     policy: PolicyStatus = PolicyStatus()

@@ -76,6 +76,7 @@ def _lines(status: AgentStatus, now: float, *, running: bool) -> Iterator[Line]:
     yield from _policy(status)
     yield from _certificates(status, now)
     yield from _events(status, now)
+    yield from _hashes(status)
     yield from _losses(status)
 
 
@@ -200,6 +201,19 @@ def _events(status: AgentStatus, now: float) -> Iterator[Line]:
         yield "dead letters", f"{_MARK}{uplink.dead_events} events that the server could not use"
     if uplink.set_aside:
         yield "set aside", f"{_MARK}{uplink.set_aside} packets that no server takes (folder dead)"
+
+
+def _hashes(status: AgentStatus) -> Iterator[Line]:
+    hashes = status.hashes
+    process = f"process {hashes.pid}" if hashes.pid is not None else "no process"
+    files = f"{hashes.misses} files read, {hashes.hits} known, {hashes.waiting} wait"
+    yield "hashes", f"{files}; {process}, {hashes.starts} starts"
+    if hashes.timeouts:
+        yield "hashes", f"{hashes.timeouts} events did not wait for them any longer"
+    for reason, count in hashes.limited.items():
+        yield "hashes", f"{count} files without {reason}"
+    for reason, count in hashes.skipped.items():
+        yield "hashes", f"{_MARK}{count} files without {reason}"
 
 
 def _losses(status: AgentStatus) -> Iterator[Line]:

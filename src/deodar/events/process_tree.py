@@ -97,6 +97,7 @@ class LiveProcess:
         """Return what an agent sends only when the process starts a program."""
         session, file = self.session, self.program.file
         fields = {"FileAttributes": file.mode, **session.kernel, **file.as_inode}
+        fields |= file.as_content
         if session.remote:
             fields["LogonRemoteHost"] = session.remote
         return fields

@@ -111,6 +111,9 @@ def filechange(bench: Bench) -> Fields:
     fields["DroppedModificationTime"] = bench.now
     fields["DroppedDevice"] = "254:1"
     fields["DroppedInode"] = document.number % 1_000_000 + 12
+    fields["DroppedFuzzyHash"] = document.fuzzy
+    fields["DroppedEntropy"] = document.entropy
+    fields["DroppedHeader"] = document.header
     if bench.complete:
         fields["PathFromProcess"] = 0
     if operation == 3:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from random import Random
 
 ELF = 8
+ELF_HEADER = "7f454c46020101000000000000000000"
 OTHER = 1
 PE_EXECUTABLE = 4
 PE_LIBRARY = 5
@@ -48,6 +49,9 @@ class File:
         self.sha256 = digest.hexdigest()
         self.md5 = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()
         self.size = 4096 + self.number % 2_000_000
+        self.fuzzy = f"{96 << self.number % 8}:{self.sha256[:60]}:{self.md5[:30]}"
+        self.entropy = 4000 + self.number % 2500
+        self.header = ELF_HEADER if kind == ELF else self.md5
         self.modified = BUILT + self.number % 300 * _DAY_US
         self.created = self.modified + 3_600_000_000
 
@@ -83,6 +87,15 @@ class File:
             "FileType": self.kind,
             "Md5": self.md5,
             "Sha256": self.sha256,
+        }
+
+    @cached_property
+    def as_content(self) -> dict[str, Any]:
+        """Return what a Linux agent tells of an image's content when it is started."""
+        return {
+            "FileHeader": self.header,
+            "FileEntropy": self.entropy,
+            "FuzzyHash": self.fuzzy,
         }
 
     @cached_property

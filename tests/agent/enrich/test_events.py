@@ -4,11 +4,14 @@ import hashlib
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ppdeep
 import pytest
 
+from deodar.agent.enrich import converters  # noqa: F401 - fills the registry
 from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.enrich.proc import live_process
 from deodar.agent.enrich.registry import event_of, follow
@@ -118,6 +121,25 @@ def test_process_tells_what_only_the_kernel_knows(context: Context) -> None:
         stat.st_ino,
         stat.st_ctime_ns // 1000,
     )
+
+
+def test_content_of_a_program_is_told_once(context: Context) -> None:
+    event = event_of(context, started())
+    content = PROGRAM.read_bytes()
+    assert event["FileHeader"] == content[:16].hex()
+    assert 0 < event["FileEntropy"] < 8000
+    later = event_of(context, Exit(NOW, CHILD, exit_code=3))
+    told = event.get("FuzzyHash") or later.get("FuzzyHash") or eventually(context, "FuzzyHash")
+    assert told == ppdeep.hash(content)
+    assert ("FuzzyHash" in event) != ("FileHeader" in later)
+
+
+def eventually(context: Context, field: str) -> Any:
+    """Return a field of the first event that has it."""
+    deadline = time.monotonic() + 60
+    while field not in (event := event_of(context, started())):
+        assert time.monotonic() < deadline
+    return event[field]
 
 
 def test_events_of_one_process_carry_one_unique_pid(context: Context) -> None:

@@ -267,6 +267,7 @@ IN_EXTRA = {
         "RunTimeUs DroppedFullName DroppedFileAttributes PreviousFileName PreviousFilePath",
         "DllFullName BlockedFullName InterpretedFileFullName ValueType PreviousValueType",
         "DetectMode RecordId DatabaseVersion SenderEmailAddress Environment TaskId Initiator",
+        "FuzzyHash FileEntropy FileHeader DroppedFuzzyHash DroppedEntropy DroppedHeader",
         "DllDevice DllInode DllDeleted DroppedDevice DroppedInode PathFromProcess AlreadyRunning",
         "FilesCreated FilesModified FilesRenamed FilesAttributes FilesDeleted FileMemoryBacked",
         "InterpretedFileContent InterpretedFileContentTruncated DnsId AgentUnclean",

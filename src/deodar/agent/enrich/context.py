@@ -14,6 +14,7 @@ from deodar.agent.enrich.identity import UniquePids, event_ids
 from deodar.agent.enrich.logons import LogonHosts
 from deodar.agent.enrich.processes import Image, Process, ProcessTable
 from deodar.agent.enrich.users import UserNames
+from deodar.agent.hashing.facts import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,13 @@ class Context:
             link = f"/proc/{process.key.pid}/exe"
             if text(proc.link_target(link)) == image.exe:
                 image.facts = self.hasher.facts(None, [link])
+        elif image.facts is not None and image.facts.rest is Rest.COMING:
+            image.facts = self.hasher.latest(image.facts)
         return image.facts
+
+    def close(self) -> None:
+        """End what runs beside."""
+        self.hasher.close()
 
     def _image(self, record: Exec, *, look_up: bool) -> Image:
         exe = os.fsdecode(record.exe)

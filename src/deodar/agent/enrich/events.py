@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deodar.agent.enrich.fields import (
     as_device,
+    content_fields,
     owner_fields,
     parent_fields,
     parent_ids,
@@ -32,6 +33,7 @@ def process(context: Context, record: Exec) -> Event:
         **process_fields(context, process),
         **parent_fields(context, process),
         **_kernel_fields(record),
+        **content_fields(context, process),
         "LogonRemoteHost": context.logons.remote_host(process.tty),
     }
 
@@ -59,6 +61,8 @@ def process_terminate(context: Context, record: Exit) -> Event:
     }
     if process is not None:
         fields.update(parent_ids(context, process))
+        if not process.image.is_told:
+            fields.update(content_fields(context, process))
     return fields
 
 

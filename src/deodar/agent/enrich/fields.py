@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from deodar.agent.hashing.facts import Rest
+
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
     from deodar.agent.enrich.hashes import FileFacts
     from deodar.agent.enrich.processes import Process
     from deodar.agent.enrich.registry import Event
     from deodar.agent.sensors.base import Act, ProcessKey
-
-ELF = 8
-OTHER_FILE = 1
 
 
 def owner_fields(context: Context, key: ProcessKey, process: Process | None) -> Event:
@@ -69,6 +68,19 @@ def _file_fields(context: Context, process: Process) -> Event:
     }
 
 
+def content_fields(context: Context, process: Process) -> Event:
+    """Return what else is known of a program's content, which one event of a process tells."""
+    facts = context.facts(process)
+    if facts is None:
+        return {}
+    process.image.is_told = facts.rest is not Rest.COMING
+    return {
+        "FileHeader": facts.header,
+        "FileEntropy": facts.entropy,
+        "FuzzyHash": facts.fuzzy,
+    }
+
+
 def parent_ids(context: Context, process: Process) -> Event:
     """Return the ids of a process's parent."""
     return {
@@ -103,7 +115,7 @@ def as_device(number: int) -> str:
 
 def file_type(facts: FileFacts) -> int:
     """Return the format of a file as the field FileType has it."""
-    return ELF if facts.is_elf else OTHER_FILE
+    return facts.file_type
 
 
 def loss_fields(count: int, stage: str, reason: str, first_ns: int, last_ns: int) -> Event:

@@ -1,208 +1,238 @@
-"""MD5 and SHA-256 of program files, in one read, with a cache.
+"""Facts about files for the pipeline: sizes, times, type, entropy, hashes, with a cache.
 
 A file is found again by device, inode, size, modification and change time, never by name alone:
-what was opened is compared with what the kernel executed. Reading happens in threads of its own
-with a limit on how long an event waits for it, so that a huge file, or a network file system that
-hangs, delays events but never stops them.
+what was opened is compared with what the kernel executed. Reading happens in a process of its own
+(`deodar.agent.hashing`). The event of a program that starts waits for its facts, for a limited
+time, so that a huge file, or a network file system that hangs, delays events but never stops them.
+Who must not wait asks, and collects the answer later.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import queue
-import stat
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deodar.agent.enrich.statx import birth_time_ns
-from deodar.agent.sensors.base import FileIdentity
+from deodar.agent.hashing.budget import BURST
+from deodar.agent.hashing.cache import FactsCache
+from deodar.agent.hashing.errors import OpenTimeout
+from deodar.agent.hashing.facts import FileFacts, Rest, identity_of, known_of
+from deodar.agent.hashing.job import Job
+from deodar.agent.hashing.service import Hashing, Limits
+from deodar.agent.hashing.tally import Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from deodar.agent.hashing.opener import Opened
+    from deodar.agent.sensors.base import FileIdentity
     from deodar.agent.settings import HashSettings
 
-CHUNK = 1 << 18
-FIRST_BYTES = 4
-WORKERS = 2
-WAITING = 16
-ELF_MAGIC = b"\x7fELF"
+    Done = Callable[[FileFacts | None], None]
+
+__all__ = ["FileFacts", "FileHasher", "identity_of"]
+
+LEAST_PATIENCE = 0.01
+FUZZY_PATIENCE = 0.1
+"""Seconds that an event waits for the fuzzy hash: enough for 100 kB. Else a later one has it."""
+CALM = 0.9 * BURST
+"""With less processor time left no event waits for the fuzzy hash."""
+OUTSTANDING = 2048
+"""Files that may be asked for and not collected."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What is said about a file: sizes in bytes, times in µs since the epoch, hashes in hex."""
+@dataclass(frozen=True)
+class HashCounters:
+    """How hashing fares, for the status; counts since the start."""
 
-    size: int
-    created_us: int | None
-    """None where the file system keeps no time of birth."""
-    modified_us: int
-    is_elf: bool
-    md5: str = ""
-    """"" when the file was not hashed."""
-    sha256: str = ""
-
-
-class _Job:
-    """One file that a worker reads."""
-
-    __slots__ = ("descriptor", "done", "facts", "identity")
-
-    def __init__(self, identity: FileIdentity, descriptor: int) -> None:
-        self.identity = identity
-        self.descriptor = descriptor
-        self.facts: FileFacts | None = None
-        self.done = threading.Event()
+    hits: int
+    misses: int
+    timeouts: int
+    """Events that went without their file's hashes, for these took too long."""
+    failures: int
+    """Files that no path led to any more."""
+    waiting: int
+    starts: int
+    """Starts of the hash process."""
+    pid: int | None
+    skipped: dict[str, int]
+    """Files by the reason why facts about them are missing."""
+    limited: dict[str, int]
+    """The same, where the settings want it so."""
 
 
 class FileHasher:
     """Facts about files, hashed once per content. Used by one thread; reads in others."""
 
-    def __init__(self, settings: HashSettings) -> None:
+    def __init__(self, settings: HashSettings, limits: Limits | None = None) -> None:
         self._settings = settings
-        self._cache: OrderedDict[FileIdentity, FileFacts] = OrderedDict()
-        self._running: dict[FileIdentity, _Job] = {}
-        self._jobs: queue.Queue[_Job] = queue.Queue(WAITING)
-        self._workers: list[threading.Thread] = []
+        self._cache = FactsCache(settings.cache_entries)
+        self._hashing = Hashing(settings, self._cache, limits or Limits())
+        self._running: dict[FileIdentity, Job] = {}
+        self._answers: list[tuple[Done, FileFacts | None]] = []
+        self._outstanding = 0
+        self._patience = settings.maximum_wait
         self.hits = self.misses = self.timeouts = self.failures = 0
 
     def facts(self, identity: FileIdentity | None, paths: Sequence[str]) -> FileFacts | None:
         """Return the facts about a file, opened at the first of `paths` that leads to it.
 
         With `identity` None, the first path that opens is believed. The hashes are empty when the
-        file is too large, hashing is off, or reading took longer than an event may wait. Returns
-        None when no path leads to the file any more.
+        file is too large, hashing is off or over its limits, or reading took longer than an event
+        may wait; `latest` may know more then. Returns None when no path leads to the file any more.
         """
-        known = self._known(identity) if identity is not None else None
+        known = self._known(identity, paths)
         if known is not None:
             return known
-        opened = _open_first(identity, paths)
+        try:
+            opened = self._hashing.opener.open(identity, paths, self._patience)
+        except OpenTimeout:
+            return self._not_opened(identity)
         if opened is None:
             self.failures += 1
             return None
-        return self._of_open_file(*opened)
+        return self._of_open_file(opened, paths)
 
-    def _known(self, identity: FileIdentity) -> FileFacts | None:
-        found = self._cache.get(identity)
+    def latest(self, facts: FileFacts) -> FileFacts:
+        """Return what is known by now of a file whose facts were not complete."""
+        if facts.rest is not Rest.COMING or facts.identity is None:
+            return facts
+        self._settle()
+        job = self._running.get(facts.identity)
+        found = self._cache.get(facts.identity) or (job.so_far() if job is not None else None)
+        return found or replace(facts, rest=Rest.NOTHING)
+
+    def ask(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
+        """Let the facts about a file be found out, the fuzzy hash too, without waiting for them.
+
+        `collect` calls `done` with them, once; with None when no path led to the file any more.
+        Returns False when too many files wait: then there will be no answer, and that is counted.
+        """
+        self._settle()
+        if self._outstanding >= OUTSTANDING:
+            self._hashing.tally.add(Skip.QUEUE)
+            return False
+        self._outstanding += 1
+        known = self._cached(identity, paths)
+        job = self._running.get(identity) if identity is not None else None
+        if job is not None:
+            job.told.append(done)
+        elif known is not None:
+            self.hits += 1
+            self._answers.append((done, known))
+        else:
+            return self._begin_for(identity, paths, done)
+        return True
+
+    def collect(self) -> int:
+        """Tell those who asked what came since the last call; returns how many answers."""
+        self._settle()
+        answers, self._answers = self._answers, []
+        self._outstanding -= len(answers)
+        for done, facts in answers:
+            done(facts)
+        return len(answers)
+
+    def counters(self) -> HashCounters:
+        """Return how it fares. For any thread."""
+        hashing = self._hashing
+        return HashCounters(
+            hits=self.hits,
+            misses=self.misses,
+            timeouts=self.timeouts,
+            failures=self.failures,
+            waiting=hashing.quick.waiting + hashing.slow.waiting,
+            starts=hashing.process.starts,
+            pid=hashing.process.pid,
+            skipped=hashing.tally.by_reason(),
+            limited=hashing.tally.by_reason(by_setting=True),
+        )
+
+    def close(self) -> None:
+        """End the hash process."""
+        self._hashing.close()
+
+    def _known(self, identity: FileIdentity | None, paths: Sequence[str]) -> FileFacts | None:
+        """Return what is known of a file; nobody waits twice for the same one."""
+        self._settle()
+        found = self._cached(identity, paths)
         if found is not None:
-            self._cache.move_to_end(identity)
             self.hits += 1
             return found
-        job = self._running.get(identity)
-        if job is None or not job.done.is_set():
+        job = self._running.get(identity) if identity is not None else None
+        if job is None or job.facts is None:  # not opened yet, and others come before it
             return None
-        del self._running[identity]
-        return self._keep(identity, job.facts) if job.facts is not None else None
+        self.hits += 1
+        return job.so_far() if job.was_waited_for else self._wait(job)
 
-    def _of_open_file(self, descriptor: int, identity: FileIdentity) -> FileFacts:
-        known = self._known(identity)
-        if known is not None or identity in self._running:  # still being read: nobody waits twice
-            facts = known or describe(descriptor)
-            os.close(descriptor)
-            return facts
-        self.misses += 1
-        plain = describe(descriptor)
-        if not self._settings.enabled or plain.size > self._settings.maximum_file_bytes:
-            os.close(descriptor)
-            return self._keep(identity, plain)
-        return self._read(_Job(identity, descriptor)) or plain
+    def _cached(self, identity: FileIdentity | None, paths: Sequence[str]) -> FileFacts | None:
+        found = self._cache.get(identity)
+        if found is None or found.rest is not Rest.SKIPPED or identity in self._running:
+            return found
+        job = Job(identity, paths, self._hashing.finish)
+        job.facts = replace(found, rest=Rest.COMING)
+        if not self._hashing.begin_fuzzy(job):
+            return found
+        job.was_waited_for = True
+        self._note(job)
+        return job.facts
 
-    def _read(self, job: _Job) -> FileFacts | None:
-        self._start_workers()
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:  # every worker hangs
-            os.close(job.descriptor)
-            self.timeouts += 1
-            return None
-        if job.done.wait(self._settings.maximum_wait):
-            return self._keep(job.identity, job.facts) if job.facts is not None else None
-        self.timeouts += 1
-        self._running[job.identity] = job
-        return None
-
-    def _keep(self, identity: FileIdentity, facts: FileFacts) -> FileFacts:
-        self._cache[identity] = facts
-        if len(self._cache) > self._settings.cache_entries:
-            self._cache.popitem(last=False)
+    def _not_opened(self, identity: FileIdentity | None) -> FileFacts | None:
+        self._wait_less()
+        self._hashing.tally.add(Skip.NO_OPEN)
+        facts = known_of(identity)
+        if facts is not None and identity is not None:
+            self._cache.put(identity, facts)
         return facts
 
-    def _start_workers(self) -> None:
-        while len(self._workers) < WORKERS:  # daemons: one that hangs must not hold up the exit
-            worker = threading.Thread(target=_work, args=(self._jobs,), name="hash", daemon=True)
-            worker.start()
-            self._workers.append(worker)
+    def _of_open_file(self, opened: Opened, paths: Sequence[str]) -> FileFacts:
+        known = self._known(opened.identity, paths)
+        if known is not None:
+            os.close(opened.descriptor)
+            return known
+        self.misses += 1
+        job = Job(opened.identity, paths, self._hashing.finish, urgent=True)
+        job.take(opened)
+        if not self._hashing.begin(job):
+            job.close()
+            return opened.facts
+        self._note(job)
+        return self._wait(job) or opened.facts
 
+    def _begin_for(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
+        self.misses += 1
+        job = Job(identity, paths, self._hashing.finish)
+        job.told.append(done)
+        if not self._hashing.begin(job):
+            self._outstanding -= 1
+            return False
+        self._note(job)
+        return True
 
-def describe(descriptor: int, md5: str = "", sha256: str = "") -> FileFacts:
-    """Return the facts about an open file, with the hashes given."""
-    status = os.fstat(descriptor)
-    try:
-        first = os.pread(descriptor, FIRST_BYTES, 0)
-    except OSError:
-        first = b""
-    born = birth_time_ns(descriptor)
-    return FileFacts(
-        size=status.st_size,
-        created_us=born // 1000 if born is not None else None,
-        modified_us=status.st_mtime_ns // 1000,
-        is_elf=first == ELF_MAGIC,
-        md5=md5,
-        sha256=sha256,
-    )
+    def _note(self, job: Job) -> None:
+        if job.identity is not None:
+            self._running[job.identity] = job
 
+    def _wait(self, job: Job) -> FileFacts | None:
+        """Return the facts as far as they come in time; else the next wait is shorter."""
+        job.was_waited_for = True
+        if not job.digested.wait(self._patience):
+            self._wait_less()
+        else:
+            self._patience = min(self._settings.maximum_wait, 2 * self._patience)
+            if not job.ended.is_set() and self._hashing.budget.level() > CALM:
+                job.ended.wait(FUZZY_PATIENCE)
+        return job.so_far()
 
-def identity_of(status: os.stat_result) -> FileIdentity:
-    """Return what tells this content of a file from another."""
-    return FileIdentity(
-        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-    )
+    def _wait_less(self) -> None:
+        self.timeouts += 1
+        self._patience = max(min(LEAST_PATIENCE, self._patience), self._patience / 2)
 
-
-def _work(jobs: queue.Queue[_Job]) -> None:
-    while True:
-        job = jobs.get()
-        try:
-            job.facts = _hash(job)
-        except OSError:
-            job.facts = None
-        finally:
-            os.close(job.descriptor)
-            job.done.set()
-
-
-def _hash(job: _Job) -> FileFacts | None:
-    md5 = hashlib.md5(usedforsecurity=False)
-    sha256 = hashlib.sha256()
-    offset = 0
-    while block := os.pread(job.descriptor, CHUNK, offset):
-        md5.update(block)
-        sha256.update(block)
-        offset += len(block)
-    if identity_of(os.fstat(job.descriptor)) != job.identity:  # written to while it was read
-        return None
-    return describe(job.descriptor, md5.hexdigest(), sha256.hexdigest())
-
-
-def _open_first(
-    identity: FileIdentity | None, paths: Sequence[str]
-) -> tuple[int, FileIdentity] | None:
-    for path in paths:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        except (OSError, ValueError):
-            continue
-        status = os.fstat(descriptor)
-        found = identity_of(status)
-        if stat.S_ISREG(status.st_mode) and (identity is None or _same(found, identity)):
-            return descriptor, identity or found
-        os.close(descriptor)
-    return None
-
-
-def _same(found: FileIdentity, wanted: FileIdentity) -> bool:
-    # Not the device: btrfs and overlayfs show another one to stat than the kernel has inside.
-    return found[1:] == wanted[1:]
+    def _settle(self) -> None:
+        """Take back the jobs that have ended."""
+        finished = self._hashing.finished
+        while not finished.empty():
+            job = finished.get()
+            if job.identity is not None and self._running.get(job.identity) is job:
+                del self._running[job.identity]
+            self._answers += [(done, job.facts) for done in job.told]

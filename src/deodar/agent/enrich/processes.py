@@ -31,6 +31,8 @@ class Image:
     facts: FileFacts | None = None
     looked_up: bool = False
     """Whether the file was already asked for its facts."""
+    is_told: bool = True
+    """Whether an event has told all of them: if not, one at the end of the process does."""
 
 
 @dataclass(slots=True)
