@@ -15,6 +15,7 @@ from deodar.agent.administration import Administration
 from deodar.agent.certificates import Certificates
 from deodar.agent.cli import app
 from deodar.agent.control.server import ControlServer
+from deodar.agent.coverage import KindCoverage
 from deodar.agent.journal.store import EventStore
 from deodar.agent.tasks.manager import TaskManager
 from deodar.agent.tasks.store import SettingsStore
@@ -45,6 +46,7 @@ def status(**changes: Any) -> report.AgentStatus:
         "version": "1.2.3",
         "agent_id": "agent-7",
         "memory_bytes": 50_000_000,
+        "coverage": [KindCoverage(1, "Process created", True, ["process"], "bpf/core")],
     }
     return report.AgentStatus(**plain | changes)
 

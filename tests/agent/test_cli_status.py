@@ -29,6 +29,16 @@ def test_running_agent_tells_itself(folder: Path) -> None:
     assert told["agent_id"] == "agent-7"
 
 
+def test_coverage_is_shown(folder: Path) -> None:
+    assert command(folder, "coverage").exit_code == 64
+    with serving(StateDirectory(folder)):
+        result = command(folder, "coverage")
+        assert result.exit_code == 0
+        assert "Process created" in result.stdout
+        told = json.loads(command(folder, "coverage", "--json").stdout)
+    assert [kind["number"] for kind in told] == [1]
+
+
 def test_agent_that_never_ran_is_told(folder: Path) -> None:
     result = command(folder, "status")
     assert result.exit_code == 64

@@ -20,6 +20,7 @@ from deodar.agent.packets import Packer
 if TYPE_CHECKING:
     from deodar.agent.enrich.host import HostFacts
     from deodar.agent.loss import LossBook
+    from deodar.agent.sightings import Sightings
     from deodar.agent.spool import Spool
     from deodar.agent.tasks.manager import TaskState
 
@@ -31,8 +32,16 @@ STOPPED = "no agent watched: it had been stopped"
 class Announcer:
     """Puts events about the agent into its spool. For any thread."""
 
-    def __init__(self, spool: Spool, host: HostFacts, agent_id: str, version: str) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        host: HostFacts,
+        agent_id: str,
+        version: str,
+        sightings: Sightings | None = None,
+    ) -> None:
         self._spool = spool
+        self._sightings = sightings
         self._lock = threading.Lock()
         self._packer = Packer()
         self._ids = event_ids()
@@ -76,6 +85,8 @@ class Announcer:
         with self._lock:
             event_id = loss or next(self._ids)
             event = {**self._common, "Id": event_id, "Timestamp": now, **fields}
+            if self._sightings is not None:
+                self._sightings.note(event)
             reports = (loss,) if loss else ()
             line = orjson.dumps(event)
             self._spool.put(self._packer.pack([line], now, now, (0, 0, 1), reports))

@@ -17,7 +17,7 @@ import typer
 from deodar.agent import cli_certificate, cli_settings, cli_task
 from deodar.agent.cli_events import events
 from deodar.agent.cli_options import DEFAULT, Directory, opened
-from deodar.agent.cli_status import policy, status
+from deodar.agent.cli_status import coverage, policy, status
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import SettingsError
 
@@ -27,6 +27,7 @@ app.add_typer(cli_settings.app, name="settings")
 app.add_typer(cli_certificate.app, name="certificate")
 app.command()(events)
 app.command()(status)
+app.command()(coverage)
 app.command()(policy)
 
 

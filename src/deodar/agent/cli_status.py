@@ -1,4 +1,4 @@
-"""The commands ``deodar agent status`` and ``deodar agent policy``."""
+"""The commands ``deodar agent status``, ``deodar agent coverage`` and ``deodar agent policy``."""
 
 from __future__ import annotations
 
@@ -22,19 +22,25 @@ def status(directory: Directory = DEFAULT, as_json: Json = False) -> None:
     from deodar.agent import status_text  # noqa: PLC0415
 
     folder = opened(directory)
-    found, running = _found(folder)
-    if found is None:
-        typer.echo(f"deodar: {_never(folder)}", err=True)
-        raise typer.Exit(NOT_RUNNING)
+    found, running = _known(folder)
     if as_json:
         print_json(report.as_dict(found, running=running))
     else:
         say(status_text.render(found, time.time(), running=running))
-    if not running:
-        from deodar.agent.administration import not_running  # noqa: PLC0415
+    _complain(folder, running=running)
 
-        typer.echo(f"deodar: {not_running(folder)}", err=True)
-        raise typer.Exit(NOT_RUNNING)
+
+def coverage(directory: Directory = DEFAULT, as_json: Json = False) -> None:
+    """Show which kinds of telemetry are seen on this host; exit code 64 when the agent is down."""
+    from deodar.agent import coverage_text  # noqa: PLC0415 - --help stays quick
+
+    folder = opened(directory)
+    found, running = _known(folder)
+    if as_json:
+        print_json(found.coverage)
+    else:
+        say(coverage_text.render(found.coverage, time.time()))
+    _complain(folder, running=running)
 
 
 def policy(directory: Directory = DEFAULT, as_json: Json = False) -> None:
@@ -50,6 +56,23 @@ def policy(directory: Directory = DEFAULT, as_json: Json = False) -> None:
     else:
         say(f"# policy {found['name']}, version {found['version']}")
         say(all_to_ini(found["settings"]).rstrip())
+
+
+def _known(folder: StateDirectory) -> tuple[AgentStatus, bool]:
+    """Return the status and whether the agent runs; ends the command when it never ran."""
+    found, running = _found(folder)
+    if found is None:
+        typer.echo(f"deodar: {_never(folder)}", err=True)
+        raise typer.Exit(NOT_RUNNING)
+    return found, running
+
+
+def _complain(folder: StateDirectory, *, running: bool) -> None:
+    if not running:
+        from deodar.agent.administration import not_running  # noqa: PLC0415
+
+        typer.echo(f"deodar: {not_running(folder)}", err=True)
+        raise typer.Exit(NOT_RUNNING)
 
 
 def _found(folder: StateDirectory) -> tuple[AgentStatus | None, bool]:

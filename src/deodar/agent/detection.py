@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deodar.agent.loss import LossBook
     from deodar.agent.sensors.base import Sensor
     from deodar.agent.settings import AgentSettings
+    from deodar.agent.sightings import Sightings
     from deodar.agent.spool import Spool
     from deodar.agent.tasks.store import SettingsStore
     from deodar.agent.throttle import Notify
@@ -56,6 +57,7 @@ class Detection:
         server: Callable[[], str],
         choice: Choice,
         notify: Notify | None = None,
+        sightings: Sightings | None = None,
     ) -> None:
         """`server` returns the address of the server in use, for the address of this host.
 
@@ -69,6 +71,7 @@ class Detection:
         self._server = server
         self._choice = choice
         self._notify = notify
+        self._sightings = sightings
         self._exclusions: tuple[object, Exclusions | None] = (None, None)
         self._lock = threading.Lock()
         self._closed_because = ""
@@ -97,6 +100,7 @@ class Detection:
             self._settings,
             self._policy(),
             gatherers=[*gatherers(self.context, self._settings), *watchers.gatherers],
+            sightings=self._sightings,
             notify=self._notify,
         )
         if not isinstance(sensor, ReplaySensor):
@@ -134,6 +138,16 @@ class Detection:
         with self._lock:
             if self.pipeline is not None:
                 self.pipeline.apply(self._policy())
+
+    def sources(self) -> list[str]:
+        """Return what watches now, by the names that the kinds of telemetry know; [] if nothing."""
+        with self._lock:
+            sensor, watchers = self.sensor, self._watchers
+        if sensor is None:
+            return []
+        hashes = self._settings.hashes
+        found = [*sensor.sources, *(watchers.sources if watchers is not None else ())]
+        return found + (["hashes"] if hashes.enabled else [])
 
     @property
     def failure(self) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from deodar import __version__
 from deodar.agent import exclusions
 from deodar.agent import status as report
+from deodar.agent.coverage import coverage
 from deodar.agent.enrich.host import address_towards
 from deodar.agent.enrich.interfaces import hardware_address
 
@@ -58,6 +59,11 @@ def status_of(service: Service) -> report.AgentStatus:
             report.LossStatus(stage, reason, count) for (stage, reason), count in totals.items()
         ][:MOST_LOSSES],
         losses_by_stage=service.losses.totals(),
+        coverage=coverage(
+            ["agent", *detection.sources()],
+            [(one.name, one.reason) for one in detection.refused],
+            service.sightings.last(),
+        ),
     )
 
 
@@ -82,6 +88,7 @@ def synchronization_report(service: Service) -> dict[str, Any]:
             "spool": msgspec.to_builtins(status.spool),
             "losses": status.losses_by_stage,
             "hashes_skipped": status.hashes.skipped,
+            "not_covered": [one.number for one in status.coverage if not one.covered],
             "memory_bytes": status.memory_bytes,
             "policy_problem": status.policy.problem,
             "problems": [*status.certificates.problems, *status.settings_problems],

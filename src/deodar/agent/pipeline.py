@@ -26,6 +26,7 @@ from deodar.agent.intake import Intake
 from deodar.agent.packets import Packer
 from deodar.agent.sensors.base import Lost
 from deodar.agent.sensors.replay import ReplayBlock
+from deodar.agent.sightings import Sightings
 from deodar.agent.threads import WatchedThread
 from deodar.agent.throttle import Throttle, ThrottleLimits
 from deodar.events import importance
@@ -104,6 +105,7 @@ class Pipeline:
         policy: PipelinePolicy | None = None,
         *,
         gatherers: Sequence[Gatherer] = (),
+        sightings: Sightings | None = None,
         notify: Notify | None = None,
     ) -> None:
         """`notify` is called with the type and details of the agent's own events (throttling)."""
@@ -121,6 +123,7 @@ class Pipeline:
         self._trust: TrustKeeper | None = None
         self._throttle = Throttle(self._wanted.throttle, losses, notify)
         self._gatherers = Gatherers(gatherers)
+        self._sightings = sightings or Sightings()
         self._packer = Packer()
         self._batch = Batch(settings.transfer)
         self._next_report = 0.0
@@ -257,6 +260,7 @@ class Pipeline:
             follow(self._context, record)
         else:
             event = event_of(self._context, record)
+            self._sightings.note(event)
             self._add(orjson.dumps(event), event["Timestamp"], level)
         if self._trust is not None:
             self._trust.note(record)
@@ -286,6 +290,7 @@ class Pipeline:
         if self._policy.send:
             self._report_losses()
         self._losses.save()
+        self._sightings.save()
         self._spool.settle()
 
     def _report_losses(self) -> None:

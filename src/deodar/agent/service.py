@@ -27,6 +27,7 @@ from deodar.agent.integration import Integration
 from deodar.agent.journal.record import EventType
 from deodar.agent.journal.store import EventStore
 from deodar.agent.loss import LossBook
+from deodar.agent.sightings import Sightings
 from deodar.agent.spool import Spool
 from deodar.agent.tasks.manager import TaskManager
 from deodar.agent.tasks.store import SettingsStore
@@ -73,7 +74,10 @@ class Service:
         )
         self.certificates = Certificates(directory)
         choice = choice or Choice()
-        self.announcer = Announcer(self.spool, self.host, settings.agent_id, __version__)
+        self.sightings = Sightings(directory.path / "sightings.json")
+        self.announcer = Announcer(
+            self.spool, self.host, settings.agent_id, __version__, self.sightings
+        )
         self._announces = choice.replay is None  # a replay tells of another time and place
         self.policy_problem = ""
         self.integration = Integration(
@@ -96,6 +100,7 @@ class Service:
             lambda: self.integration.server,
             choice,
             self._note,
+            self.sightings,
         )
         runners: dict[str, Runner] = {DETECTION: self.detection, INTEGRATION: self.integration}
         self.tasks = TaskManager(directory, runners, self._task_changed)
@@ -158,6 +163,7 @@ class Service:
         self._stopping = True
         with ExitStack() as last:  # whatever fails, the files are closed
             last.callback(self.losses.mark_stopped)
+            last.callback(self.sightings.save, now=True)
             last.callback(self.spool.close)
             last.callback(self.events.close)
             last.callback(self.events.add, EventType.APPLICATION_STOPPED)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from deodar.agent.certificate_facts import CertificateFacts  # noqa: TC001 - msgspec needs it
+from deodar.agent.coverage import KindCoverage  # noqa: TC001
 from deodar.agent.enrich.proc import read_stat
 
 if TYPE_CHECKING:
@@ -195,6 +196,8 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since the start; perhaps not all, `losses_by_stage` is complete."""
     losses_by_stage: dict[str, int] = {}
     """Lost events since the start."""
+    coverage: list[KindCoverage] = []
+    """Which kinds of telemetry can be seen on this host."""
 
     def is_running(self) -> bool:
         """Whether the agent that wrote this still runs."""

@@ -47,11 +47,11 @@ def test_those_that_work_do_and_the_others_say_why_not(
     watchers = Watchers(settings, StateDirectory(tmp_path), (Broken, Bell))
     watchers.open(got.extend)
     assert got == [Act(1, ProcessKey(1, 2))]
-    assert watchers.names == ["bell"]
+    assert watchers.sources == ["watch/bell"]
     assert watchers.covers == ["ringing"]
-    assert watchers.refused == [("broken", "it fell down")]
+    assert watchers.refused == [("watch/broken", "it fell down")]
     watchers.close()
-    assert watchers.names == []
+    assert watchers.sources == []
 
 
 def test_names_are_used_once(settings: AgentSettings, tmp_path: Path) -> None:

@@ -198,6 +198,11 @@ class Sensor(Protocol):
     """Parts of it that do not work on this host, and why."""
 
     @property
+    def sources(self) -> list[str]:
+        """The names of its parts that work, as the kinds of telemetry know them."""
+        ...
+
+    @property
     def tier(self) -> str:
         """What it covers, for people, such as "eBPF: processes and TCP"."""
         ...

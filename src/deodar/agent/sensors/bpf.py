@@ -180,6 +180,13 @@ class BpfSensor:
         """Whether records came since the last look at the losses."""
 
     @property
+    def sources(self) -> list[str]:
+        """The parts that are open."""
+        session = self._session
+        parts = session.parts if session is not None else ()
+        return [f"{self.name}/{part.part.name}" for part in parts]
+
+    @property
     def tier(self) -> str:
         """What it covers, for people."""
         session = self._session

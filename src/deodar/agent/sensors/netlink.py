@@ -103,6 +103,11 @@ class NetlinkSensor:
         """Whether records came since the last look at the losses."""
         self._waker: Waker | None = None
 
+    @property
+    def sources(self) -> list[str]:
+        """The sensor as a whole."""
+        return [self.name]
+
     def open(self) -> None:
         """Begin to watch; raises SensorUnavailable, having undone what it did, when it cannot."""
         try:

@@ -73,6 +73,11 @@ class ReplaySensor:
         self.finished = False
         """True when the end was reached and nothing more is to come."""
 
+    @property
+    def sources(self) -> list[str]:
+        """Nothing of this host is watched."""
+        return []
+
     def open(self) -> None:
         """Open the file; raises SensorUnavailable when it cannot be read."""
         try:

@@ -40,9 +40,9 @@ class Watchers:
         return [watcher.covers for watcher in self._open]
 
     @property
-    def names(self) -> list[str]:
-        """The names of those that work."""
-        return [watcher.name for watcher in self._open]
+    def sources(self) -> list[str]:
+        """The names of those that work, as the kinds of telemetry know them."""
+        return [f"watch/{watcher.name}" for watcher in self._open]
 
     @property
     def gatherers(self) -> list[Gatherer]:
@@ -55,7 +55,7 @@ class Watchers:
             try:
                 watcher.open(put)
             except SensorError as error:
-                self.refused.append((watcher.name, str(error)))
+                self.refused.append((f"watch/{watcher.name}", str(error)))
             else:
                 self._open.append(watcher)
 
