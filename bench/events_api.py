@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-import uuid
 from typing import TYPE_CHECKING
 
-import httpx
-
 from bench.report import Line
-from bench.stand import give, rate, stack, write_events
-from deodar.columnar.envelope import split
-from deodar.demo.stack import deodar
+from bench.stand import PAGE, Reader, give, rate, stack, write_events
 from deodar.edr import installation
 from deodar.edr.log.schema import TABLE
 from deodar.store.engine import open_engine
-from deodar.tls.certificates import self_signed
-from deodar.tls.contexts import unverified_client
 
 if TYPE_CHECKING:
     from deodar.demo.stack import Stack
 
 EVENTS = 200_000
-PAGE = 10_000
 ROUNDS = 2
 
 
@@ -47,20 +40,13 @@ def main() -> None:
 
 def read_api(parts: Stack, url: str) -> float:
     """Read the whole log by pages over HTTPS; returns events per second."""
-    identity = uuid.uuid4()
-    address = f"{url}/kata/events_api/v1/{identity}/events"
-    with httpx.Client(verify=unverified_client(self_signed("bench")), timeout=60) as client:
-        assert client.get(address).status_code == 401
-        deodar("edr", "external-systems", "accept", identity, "--dir", parts.edr)
-        query: dict[str, str | int] = {"max_events": PAGE, "max_timeout": "PT0S"}
+    with contextlib.closing(Reader(parts, url)) as reader:
         count = 0
         began = time.monotonic()
         while count < EVENTS:
-            answer = client.get(address, params=query).raise_for_status()
-            page = split(answer.content)
-            assert page.events
-            count += len(page.events)
-            query["continuation_token"] = page.token or ""
+            page = reader.page()
+            assert page
+            count += len(page)
         return rate(count, began)
 
 

@@ -7,13 +7,18 @@ import re
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import msgspec
 
-from deodar.demo.stack import Ports, Stack
+from deodar.columnar.envelope import split
+from deodar.demo.stack import Ports, Stack, deodar
 from deodar.events.builders import EventBuilder
+from deodar.tls.certificates import self_signed
+from deodar.tls.contexts import unverified_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from bench.report import Line
 
 
+PAGE = 10_000
 _AGENT_ID = re.compile(rb'"AgentId": ?"[^"]+"')
 
 
@@ -49,6 +55,29 @@ def write_events(path: Path, count: int, agent_id: str = "", size: int = 20_000)
         for piece in chunks(count, size):
             file.write(_AGENT_ID.sub(mark, piece) if agent_id else piece)
     return path
+
+
+class Reader:
+    """An external system that the EDR server has accepted; reads its events API from the start."""
+
+    def __init__(self, parts: Stack, url: str) -> None:
+        identity = uuid.uuid4()
+        self._address = f"{url}/kata/events_api/v1/{identity}/events"
+        self._client = httpx.Client(verify=unverified_client(self_signed("bench")), timeout=60)
+        assert self._client.get(self._address).status_code == 401
+        deodar("edr", "external-systems", "accept", identity, "--dir", parts.edr)
+        self._query: dict[str, str | int] = {"max_events": PAGE, "max_timeout": "PT0S"}
+
+    def page(self, **first: str) -> list[bytes]:
+        """Return the next events as JSON, [] at the end; `first` goes with the first request."""
+        answer = self._client.get(self._address, params=self._query | first).raise_for_status()
+        found = split(answer.content)
+        self._query["continuation_token"] = found.token or ""
+        return found.events
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
 
 def rate(count: int, began: float) -> float:
