@@ -147,7 +147,8 @@ class Detection:
             return []
         hashes = self._settings.hashes
         found = [*sensor.sources, *(watchers.sources if watchers is not None else ())]
-        return found + (["hashes"] if hashes.enabled else [])
+        found += ["hashes"] if hashes.enabled else []
+        return found + (["hashes/fuzzy"] if hashes.enabled and hashes.fuzzy else [])
 
     @property
     def failure(self) -> str:

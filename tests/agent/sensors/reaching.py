@@ -23,7 +23,7 @@ ATTACH, SEIZE, POKE, GET_REGISTERS, SET_REGISTERS, DETACH = 16, 0x4206, 4, 12, 1
 PTRACE_32, VM_READ_32, VM_WRITE_32, MEMFD_32 = 26, 347, 348, 356
 SIZE = 4096
 CODE = bytes.fromhex("53 55 31ed 89f8 89f3 87d1 4489c6 4489cf cd80 5d 5b c3")
-"""A function that calls `int $0x80` with its arguments: number, ebx, ecx, edx, esi, edi; 0 in ebp."""
+"""A function that calls `int $0x80` with its arguments: number, ebx to edi; 0 in ebp."""
 
 
 class Part(ctypes.Structure):
