@@ -17,7 +17,10 @@ from tests.machines.emulator import Emulator, boot_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.machines.kernels import Stock
+    from tests.machines.kernels import Kernel, Stock
+
+WENT_OFF = "the guest went off before the tests were over"
+LAST_WORDS = 400
 
 
 def run(stock: Stock, place: Path, log: Path, tests: Sequence[str]) -> Run:
@@ -29,12 +32,12 @@ def run(stock: Stock, place: Path, log: Path, tests: Sequence[str]) -> Run:
     except (OSError, subprocess.SubprocessError) as error:
         return account.run(0, f"it could not be made ready: {error}")
     try:
-        return _follow(Emulator(log, *boot_words(kernel.image, image, *plan.BOOT)), account)
+        return follow(Emulator(log, *boot_words(kernel.image, image, *plan.BOOT)), account)
     finally:
         image.unlink()
 
 
-def _packed(place: Path, kernel, tests: Sequence[str]) -> Path:
+def _packed(place: Path, kernel: Kernel, tests: Sequence[str]) -> Path:
     """Return the packed root for a kernel; the folder that it is made of is gone again."""
     image = place / "image"
     with tempfile.TemporaryDirectory(dir=place) as folder:
@@ -44,17 +47,25 @@ def _packed(place: Path, kernel, tests: Sequence[str]) -> Path:
     return image
 
 
-def _follow(machine: Emulator, account: Account) -> Run:
-    """Take what the guest tells until it is off, or until its time is over."""
+def follow(machine: Emulator, account: Account) -> Run:
+    """Take what the guest tells until it is off, or until its time is over; then it is off."""
     began, trouble = time.monotonic(), ""
     try:
         while told := machine.next(began + plan.KERNEL_SECONDS - time.monotonic()):
             account.take(told)
-    except TimeoutError as error:
-        trouble = f"ended after {plan.KERNEL_SECONDS:.0f} s: {error}"
+    except TimeoutError:
+        trouble = f"ended after {plan.KERNEL_SECONDS:.0f} s"
     finally:
         machine.stop()
+    if not account.ended:
+        trouble = f"{trouble or WENT_OFF}; last words: {_last_words(machine)!r}"
     return account.run(time.monotonic() - began, trouble)
+
+
+def _last_words(machine: Emulator) -> str:
+    """Return the end of what the guest's kernel and system wrote, such as the words of a panic."""
+    lines = [line for line in machine.last().splitlines() if not line.startswith("SEEN ")]
+    return "\n".join(filter(None, lines))[-LAST_WORDS:]
 
 
 def revision() -> str:

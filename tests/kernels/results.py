@@ -96,6 +96,11 @@ class Account:
             self._outcomes[test] = (outcome, said)
         self._running = ""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the guest told that it is through."""
+        return "end" in self._steps
+
     def run(self, seconds: float, trouble: str = "") -> Run:
         """Return the account so far; `trouble` says why the guest did not tell more."""
         host, end = self._steps.get("host"), self._steps.get("end", {})
@@ -108,17 +113,12 @@ class Account:
             failed=self._which("failed"),
             skipped=self._which("skipped"),
             complaints=end.get("complaints", []),
-            trouble=" ".join(filter(None, (trouble or self._unfinished(end), self._where()))),
+            trouble=" ".join(filter(None, (trouble or end.get("trouble", ""), self._where()))),
         )
 
     def _which(self, wanted: str) -> list[Told]:
         every = self._outcomes.items()
         return [Told(test, said) for test, (outcome, said) in every if outcome == wanted]
-
-    def _unfinished(self, end: dict[str, Any]) -> str:
-        if not end:
-            return "the guest went off before the tests were over"
-        return str(end["trouble"])
 
     def _where(self) -> str:
         return f"(during {self._running})" if self._running else ""
