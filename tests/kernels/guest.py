@@ -1,4 +1,4 @@
-"""What a machine with a kernel of its own does: tell of it, try every sensor, run the tests.
+"""What a machine with a kernel of its own does: tell of it, try what it offers, run the tests.
 
 Runs as a unit inside the machine, in the folder of the project's tree.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.kernels import plan
+from tests.kernels.abilities import ABILITIES
 from tests.kernels.teller import tell
 
 from deodar.agent.sensors.bpf import check_host
@@ -23,6 +24,8 @@ from deodar.agent.sensors.open_part import open_part
 from deodar.agent.sensors.parts import PARTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from deodar.agent.sensors.parts import Part
 
 LSMS = Path("/sys/kernel/security/lsm")
@@ -51,14 +54,20 @@ def try_sensor(name: str) -> None:
 
 def tiers() -> None:
     """Open each part of the BPF sensor by itself, and each other sensor."""
-    every = [(f"{part.name} (BPF)", partial(try_part, part)) for part in PARTS]
+    every: list[tuple[str, Callable[[], None]]] = []
+    every += [(f"{part.name} (BPF)", partial(try_part, part)) for part in PARTS]
     every += [(name, partial(try_sensor, name)) for name in REGISTRY if name != "bpf"]
-    for name, attempt in every:
+    tell_each("tier", every)
+
+
+def tell_each(step: str, attempts: Iterable[tuple[str, Callable[[], None]]]) -> None:
+    """Tell of each attempt whether it worked, and why not."""
+    for name, attempt in attempts:
         try:
             attempt()
-            tell("tier", name=name, works=True)
+            tell(step, name=name, works=True)
         except (SensorError, OSError) as error:
-            tell("tier", name=name, works=False, said=str(error))
+            tell(step, name=name, works=False, said=str(error))
 
 
 def tests(paths: list[str]) -> str:
@@ -85,6 +94,7 @@ def complaints() -> list[str]:
 def main() -> None:
     host()
     tiers()
+    tell_each("ability", ABILITIES.items())
     trouble = tests(sys.argv[1:] or list(plan.TESTS))
     tell("end", trouble=trouble, complaints=complaints())
 

@@ -22,11 +22,17 @@ there, and other architectures and distributions were not tried. A date says whe
 run.
 """
 
+ABILITIES = """
+What else these kernels offer was tried too, by its effect: a BPF LSM program that forbids
+something, programs at a function's entry (fentry) and at a kprobe that run, a module that is loaded
+and removed. The sensors above do not need them.
+"""
+
 
 def page(seen: dict[str, Any] | None = None) -> str:
     """Return the page's text from the kept results."""
     runs = msgspec.convert(seen or {}, Kept)
-    parts = [INTRO, table(runs)]
+    parts = [INTRO, table(runs), ABILITIES, abilities(runs)]
     if missing := [name for name in KERNELS if name not in runs]:
         parts.append(f"\nNever run: {', '.join(missing)}.")
     parts += [_of_one(name, run) for name, run in runs.items()]
@@ -44,6 +50,20 @@ def table(runs: Kept) -> str:
         ends = [str(run.passed), str(len(run.failed)), str(len(run.skipped))]
         release = run.host.release if run.host else "did not come up"
         rows.append([name, release, *(works.get(tier, "?") for tier in tiers), *ends, run.day])
+    return _markdown(rows)
+
+
+def abilities(runs: Kept) -> str:
+    """Return a Markdown table of what the kernels offer beside what the sensors use."""
+    names = list(dict.fromkeys(tier.name for run in runs.values() for tier in run.abilities))
+    rows = [["Debian", *names], ["---"] * (len(names) + 1)]
+    for name, run in runs.items():
+        works = {tier.name: "yes" if tier.works else "no" for tier in run.abilities}
+        rows.append([name, *(works.get(ability, "?") for ability in names)])
+    return _markdown(rows)
+
+
+def _markdown(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
@@ -57,7 +77,8 @@ def _of_one(name: str, run: Run) -> str:
                  f"in {run.seconds} s.")  # fmt: skip
     if run.trouble:
         lines += ["", f"**Not run to its end:** {_one_line(run.trouble)}"]
-    lines += _section("Not loaded", [f"{t.name}: {t.said}" for t in run.tiers if not t.works])
+    tried = (*run.tiers, *run.abilities)
+    lines += _section("Not loaded", [f"{t.name}: {t.said}" for t in tried if not t.works])
     lines += _section("The kernel complained", run.complaints)
     lines += _section("Failed", [_failure(told) for told in run.failed])
     lines += _section("Skipped", _grouped(run.skipped))

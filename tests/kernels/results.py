@@ -23,7 +23,7 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class Tier(msgspec.Struct, frozen=True):
-    """A BPF blob or another sensor, and whether this kernel takes it."""
+    """A part of the BPF sensor, another sensor, or an ability, and whether it works here."""
 
     name: str
     works: bool
@@ -49,6 +49,8 @@ class Run(msgspec.Struct, frozen=True):
     host: Host | None = None
     """None when the guest never came so far."""
     tiers: list[Tier] = []
+    abilities: list[Tier] = []
+    """What the kernel offers beside what the sensors use."""
     passed: int = 0
     failed: list[Told] = []
     skipped: list[Told] = []
@@ -74,7 +76,7 @@ class Account:
         self._begun = Run(day, revision)
         self._outcomes: dict[str, tuple[str, str]] = {}
         self._steps: dict[str, dict[str, Any]] = {}
-        self._tiers: list[Tier] = []
+        self._tried: dict[str, list[Tier]] = {"tier": [], "ability": []}
         self._running = ""
 
     def take(self, told: dict[str, Any]) -> None:
@@ -84,8 +86,8 @@ class Account:
             self._running = told["test"]
         elif step == "test":
             self._take_outcome(**told)
-        elif step == "tier":
-            self._tiers.append(msgspec.convert(told, Tier))
+        elif step in self._tried:
+            self._tried[step].append(msgspec.convert(told, Tier))
         else:
             self._steps[step] = told
 
@@ -108,7 +110,8 @@ class Account:
             self._begun,
             seconds=round(seconds),
             host=msgspec.convert(host, Host) if host else None,
-            tiers=self._tiers,
+            tiers=self._tried["tier"],
+            abilities=self._tried["ability"],
             passed=sum(outcome == "passed" for outcome, _ in self._outcomes.values()),
             failed=self._which("failed"),
             skipped=self._which("skipped"),

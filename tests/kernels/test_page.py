@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import msgspec
-from tests.kernels.page import page, table
+from tests.kernels.page import abilities, page, table
 from tests.kernels.plan import KERNELS
 from tests.kernels.results import Host, Run, Tier, Told
 
 HOST = Host("6.1.0-9-amd64", "#1 SMP", "landlock,bpf", True)
-GOOD = Run("2026-01-02", "abc", 61, HOST, [Tier("core (BPF)", True), Tier("audit", True)], passed=9)
+GOOD = Run(
+    "2026-01-02", "abc", 61, HOST, [Tier("core (BPF)", True), Tier("audit", True)],
+    abilities=[Tier("fentry", True), Tier("kprobe", False, "errno 95")],
+    passed=9,
+)  # fmt: skip
 BAD = Run(
     "2026-01-03", "def", 700, None, [Tier("core (BPF)", False, "errno 22"), Tier("proc", True)],
     passed=1,
@@ -39,3 +43,13 @@ def test_page_says_which_kernels_were_never_run():
     others = ", ".join(name for name in KERNELS if name != "bookworm")
     assert f"Never run: {others}." in page(msgspec.to_builtins({"bookworm": GOOD}))
     assert "Never run" not in page(msgspec.to_builtins(dict.fromkeys(KERNELS, GOOD)))
+
+
+def test_abilities_have_a_table_of_their_own():
+    assert abilities({"bookworm": GOOD, "bullseye": BAD}).splitlines() == [
+        "| Debian | fentry | kprobe |",
+        "| --- | --- | --- |",
+        "| bookworm | yes | no |",
+        "| bullseye | ? | ? |",
+    ]
+    assert "- kprobe: errno 95" in page(msgspec.to_builtins({"bookworm": GOOD}))

@@ -25,12 +25,14 @@ def _ended(account, test, outcome, said=""):
 def test_a_run_to_its_end(account):
     _ended(account, "a", "passed")
     _ended(account, "b", "skipped", "needs nft")
+    account.take({"step": "ability", "name": "fentry", "works": True})
     account.take({"step": "end", "trouble": "", "complaints": []})
     assert account.ended
     run = account.run(12.4)
     assert (run.day, run.revision, run.seconds, run.passed) == ("2026-01-02", "abc123", 12, 1)
     assert run.host.release == HOST["release"]
     assert run.tiers == [Tier("core (BPF)", True), Tier("audit", False, "locked")]
+    assert run.abilities == [Tier("fentry", True)]
     assert run.skipped == [Told("b", "needs nft")]
     assert run.good  # a tier that this kernel does not take is a finding, not a fault
 
