@@ -29,6 +29,14 @@ def test_an_unknown_program_is_wrong_usage():
     assert exit_.value.code == 2
 
 
+@pytest.mark.parametrize(("program", "code"), [("agent", 1), ("edr", 2)])
+@pytest.mark.parametrize("words", [["nonsense"], ["status", "--nonsense"], ["status", "nonsense"]])
+def test_wrong_usage_of_the_agent_has_the_code_of_kesl(program, code, words):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([program, *words])
+    assert exit_.value.code == code
+
+
 @pytest.mark.parametrize("program", sorted(cli.PROGRAMS))
 def test_each_program_has_its_help(program, capsys):
     with pytest.raises(SystemExit) as exit_:

@@ -25,7 +25,7 @@ error.
 |---|---|
 | 0 | done |
 | 1 | an error, told in one line on standard error |
-| 2 | wrong usage, or a setting that cannot be used |
+| 2 | wrong usage, or a setting that cannot be used; wrong usage of `deodar agent …` is 1 |
 | 3 | a state folder is missing, in use or damaged |
 | 4 | `edr import`: done, but some lines became dead letters |
 | 130 | interrupted |
@@ -36,8 +36,8 @@ where they have one:
 | Exit code | Meaning |
 |---|---|
 | 0 | done |
-| 1 | arguments that cannot be used |
-| 2 | a setting, or an option, that cannot be used |
+| 1 | a command, an argument or an option that is not written as it must be |
+| 2 | a setting that cannot be used |
 | 64 | the agent does not run |
 | 65 | any other error, such as a task that needs another one first |
 | 68 | refused: the server's policy holds the setting |

@@ -26,31 +26,53 @@ class Program(NamedTuple):
     module: str
     extra: str
     help: str
+    usage: int = 2
+    """Exit code of wrong usage."""
 
 
 PROGRAMS = {
-    "agent": Program("deodar.agent.cli", "agent", "The agent on an endpoint."),
+    "agent": Program("deodar.agent.cli", "agent", "The agent on an endpoint.", 1),  # as KESL
     "edr": Program("deodar.edr.cli", "edr", "The EDR server that takes and serves telemetry."),
     "siem": Program("deodar.siem.cli", "siem", "The SIEM: collectors, storage, search."),
     "demo": Program("deodar.demo.cli", "all", "All three on this host, with a live table."),
 }
 
 
+WRONG_USAGE = 2
+"""What the library of the command line ends with."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit codes: 0 done; 1 an error, told in one line; 2 wrong usage or settings; 3 a state folder
-    is missing, in use or damaged; 130 interrupted.
+    is missing, in use or damaged; 130 interrupted. Wrong usage of the agent's commands is 1.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        build(words)(args=words, prog_name="deodar")
+        _run(words)
     except DeodarError as error:
         typer.echo(f"deodar: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _run(words: list[str]) -> None:
+    """Run the words; a command that is not written as it must be ends with its program's code."""
+    app = build(words)
+    try:
+        app(args=words, prog_name="deodar")
+    except SystemExit as end:
+        program = PROGRAMS.get(_asked(words) or "")
+        if end.code == WRONG_USAGE and program is not None:
+            sys.exit(program.usage)
+        raise
+
+
+def _asked(words: Sequence[str]) -> str | None:
+    return next((word for word in words if not word.startswith("-")), None)
 
 
 def build(words: Sequence[str]) -> typer.Typer:
@@ -61,7 +83,7 @@ def build(words: Sequence[str]) -> typer.Typer:
         help="An open EDR-to-SIEM pipeline for Linux.",
     )
     app.callback()(_options)
-    asked = next((word for word in words if not word.startswith("-")), None)
+    asked = _asked(words)
     for name, program in PROGRAMS.items():
         app.add_typer(
             _load(program) if name == asked else typer.Typer(), name=name, help=program.help

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,6 @@ from deodar.tls.certificates import Pair, issue_server, make_authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.agent.way import Way
 
@@ -92,6 +93,19 @@ def tinyproxy_with_password(
     proxy.start()
     yield proxy
     proxy.stop()
+
+
+@pytest.fixture
+def squid() -> Iterator[proxies.RunningProxy]:
+    """Return a squid whose user is ``agent`` with the password ``p%a:s @``."""
+    # The folders of pytest are closed to the account that squid runs as.
+    with tempfile.TemporaryDirectory(prefix="deodar-squid-") as name:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        proxy = proxies.squid(folder, user="agent", password="p%a:s @")
+        proxy.start()
+        yield proxy
+        proxy.stop()
 
 
 @pytest.fixture

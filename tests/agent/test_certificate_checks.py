@@ -62,7 +62,7 @@ def test_dates_are_told() -> None:
     assert "has expired" in wrong_dates(found, now + timedelta(days=101))
     assert "is not valid before" in wrong_dates(found, now - timedelta(days=2))
     assert warnings_about(found, now) == []
-    assert "expires in 9 days" in warnings_about(found, now + timedelta(days=90))[0]
+    assert "expires in 10 days" in warnings_about(found, now + timedelta(days=90))[0]
 
 
 def test_our_own_certificates_are_strong(authority: Pair) -> None:

@@ -103,6 +103,7 @@ def test_server_files_that_are_no_single_certificate_are_refused(
         (b"", "is empty"),
         (b"\x30" * (1 << 21), "is larger than"),
         (client.certificate, "not a server's certificate"),
+        (pfx(client, None), "is a PFX container; give the certificate alone"),
     ):
         with pytest.raises(CertificateRefused, match=reason):
             read_server(put(data))

@@ -91,6 +91,7 @@ def test_client_certificate_is_added_without_a_running_agent(
     assert "not the password" in str(result.exception)
     result = command(folder, "certificate", "client", "add", container)
     assert "protected by a password" in str(result.exception)
+    assert "--password-file FILE" in str(result.exception)
     result = command(
         folder, "certificate", "client", "add", container, "--password-file", tmp_path / "no"
     )
@@ -101,7 +102,7 @@ def test_near_end_is_warned_of(folder: Path, tmp_path: Path) -> None:
     path = file(tmp_path, make_authority("edr", days=9).certificate)
     result = command(folder, "certificate", "server", "add", path)
     assert result.exit_code == 0
-    assert "it expires in 8 days" in result.stderr
+    assert "warning: it expires in 9 days" in result.stderr
 
 
 def test_certificate_that_others_may_write_is_refused(folder: Path, tmp_path: Path) -> None:

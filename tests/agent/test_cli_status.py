@@ -43,7 +43,12 @@ def test_agent_that_never_ran_is_told(folder: Path) -> None:
     result = command(folder, "status")
     assert result.exit_code == 64
     assert "has not run yet" in result.stderr
+    assert "not enrolled: first run deodar agent enroll TOKEN" in result.stderr
+    (folder / "agent.toml").touch()
+    result = command(folder, "status")
     assert "deodar agent run" in result.stderr
+    assert "journalctl -u deodar-agent" in result.stderr
+    assert "enroll" not in result.stderr
 
 
 def test_agent_that_ended_shows_what_it_told_last(folder: Path) -> None:

@@ -388,6 +388,27 @@ def test_proxy_with_a_password_needs_the_right_one(
     )
 
 
+@pytest.mark.setting("Application.ProxyServer")
+def test_squid_with_a_password_of_any_characters(
+    make_way: Callable[..., Way],
+    task: Settings,
+    server: Any,
+    squid: RunningProxy,
+    saw: Saw,
+    until: Callable[..., Any],
+) -> None:
+    way = make_way(settings=task.proxied(UseProxy=True, ProxyServer=f"agent:no@{squid.place}"))
+    way.put(2)
+    way.driver.start()
+    until(lambda: "does not accept the password of agent (HTTP 407)" in problem(way))
+    way.driver.configure(task.proxied(ProxyServer=f"agent:p%25a:s%20@@{squid.place}"))
+    until(way.is_empty)
+    assert server.ids() == way.sent
+    way.driver.configure(task.proxied(UseProxy=False))  # squid logs a tunnel when it ends
+    until(squid.tunnels)
+    saw("Application.ProxyServer", "squid with a password of `%`, `:`, a blank and `@`: delivered")
+
+
 def problem(way: Way) -> str:
     text: str = way.driver.machine.problem
     return text

@@ -82,6 +82,15 @@ def test_closed_gate_lets_nothing_pass(make, spool: Spool, file: Path, until):
     until(lambda: spool.state().events == 200)
 
 
+@pytest.mark.root
+def test_sensors_behind_the_one_in_use_are_named(make):
+    detection = make(Choice(sensors=("bpf", "proc")))
+    assert detection.spare == []
+    detection.start()
+    assert detection.sensor.name == "bpf"
+    assert detection.spare == ["proc"]
+
+
 def test_sensor_that_does_not_work_is_told_and_nothing_runs(make, tmp_path: Path):
     detection = make(Choice(replay=tmp_path / "missing"))
     with pytest.raises(SensorUnavailable, match="missing"):

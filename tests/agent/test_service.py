@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from deodar.agent import status as report
 from deodar.agent.detection import Choice
 from deodar.agent.enrolled import load
 from deodar.agent.journal.query import parse
 from deodar.agent.service import Service
+from deodar.agent.status import RefusedSensor
 from deodar.events.builders import EventBuilder
 from deodar.tasks.errors import NotStarted, PolicyRefused, WrongState
 
@@ -203,6 +205,59 @@ def test_losses_and_old_events_are_seen_to_without_a_sensor(
     service.losses.add(4, "spool", "for a test")
     service.look_after()
     until(lambda: [e for e in of_type(server, "telemetry_loss") if e["LostCount"] == 4])
+
+
+def test_losses_are_events_on_the_host_too_and_outlive_the_stop(
+    begin: Callable[..., Service],
+) -> None:
+    service = begin()
+    service.losses.add(4, "spool", "for a test")
+    service.look_after()
+    service.losses.add(2, "spool", "for a test")
+    service.look_after()  # not yet again: at the stop at the latest
+    (record,) = service.events.select(parse("EventType == 'TelemetryLoss'"))
+    assert record.details == {"Stage": "spool", "Reason": "for a test", "Count": "4"}
+    again = begin()
+    told = again.events.select(parse("EventType == 'TelemetryLoss' and Reason == 'for a test'"))
+    assert [record.details["Count"] for record in told] == ["4", "2"]
+
+
+def test_sensor_that_is_passed_over_is_an_event(begin: Callable[..., Service]) -> None:
+    service = begin()
+    service.detection.refused = [RefusedSensor("best", "not on this host")]
+    service.look_after()
+    (record,) = service.events.select(parse("EventType == 'SensorUnavailable'"))
+    assert (record.details["Sensor"], record.danger_level) == ("best", "Warning")
+
+
+def test_status_after_the_end_tells_of_the_run(
+    begin: Callable[..., Service], until: Callable[..., Any]
+) -> None:
+    tight = {"MaximumNumberOfEventsInHour": 1, "EventLimitExceededPercentage": 5}
+    first = begin(settings={"EventTransferSettings": {"MaximumDataTransferTime": 0.1} | tight})
+
+    def is_held_back() -> bool:
+        run_true("many")
+        return first.status().throttle.held_back > 0
+
+    until(is_held_back)
+    begin()
+    assert first.last_status is not None
+    assert first.last_status.throttle.held_back > 0
+
+
+def test_last_contact_is_known_over_a_restart_and_a_stopped_task(
+    begin: Callable[..., Service], server: Any, until: Callable[..., Any]
+) -> None:
+    first = begin()
+    contact = until(lambda: first.status().uplink.last_contact)
+    first.tasks.stop("KATAEDR")
+    assert first.status().uplink.last_contact >= contact
+    report.write(first.directory, first.status())
+    server.cut_port()
+    again = begin()
+    assert again.status().uplink.last_contact >= contact
+    assert again.status().uplink.last_sync is not None
 
 
 def test_certificate_that_will_end_is_told_once_a_day(begin: Callable[..., Service]) -> None:

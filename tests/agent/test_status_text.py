@@ -17,7 +17,7 @@ def well(**changes: object) -> status.AgentStatus:
         "time": NOW,
         "started": NOW - 600,
         "tasks": [status.TaskStatus(24, "KATAEDR", "KATAEDR", "Started", since=NOW - 7200)],
-        "sensor": status.SensorStatus("bpf", "eBPF", received=12),
+        "sensor": status.SensorStatus("bpf", "eBPF", spare=["audit", "proc"], received=12),
         "pipeline": status.PipelineStatus(events=12),
         "hashes": status.HashStatus(
             hits=40, misses=9, pid=77, starts=1, limited={"fuzzy hash: file too large": 2}
@@ -40,6 +40,7 @@ def test_agent_that_is_well_needs_no_attention() -> None:
         "agent-7, version 1.2.3",
         "KATAEDR (24): Started for 2 h",
         "bpf (eBPF): 12 received, 0 lost",
+        "not needed: audit, proc",
         "exclusions   none",
         "throttling   on, not active, 0 events held back",
         "edr:443: connected",
@@ -51,7 +52,7 @@ def test_agent_that_is_well_needs_no_attention() -> None:
         "5 events wait, the oldest for 30 s; 2.0 MB of 536.9 MB on disk",
         "hashes       9 files read, 40 known, 0 wait; process 77, 1 starts",
         "2 files without fuzzy hash: file too large",
-        "lost         none",
+        "lost         none since the start",
     ):
         assert part in text, part
 
@@ -67,7 +68,7 @@ def test_what_is_wrong_is_marked() -> None:
                 "audit",
                 "audit",
                 [status.RefusedSensor("bpf", "no BTF in this kernel")],
-                ["systemctl mask systemd-journald-audit.socket"],
+                advice=["systemctl mask systemd-journald-audit.socket"],
                 malformed=2,
             ),
             exclusions=status.ExclusionsStatus(rules=3, note="not applied: MDR integration is on"),
@@ -143,6 +144,13 @@ def test_stopped_detection_is_told() -> None:
     assert "throttling   off" in text
     assert "2 in force, 7 records left out" in text
     assert "! it last told of itself 5 min ago" in text
+
+
+def test_a_long_reason_stays_under_its_own_line() -> None:
+    loss = status.LossStatus("throttle", "many words " * 12, 5)
+    text = render(well(losses=[loss], losses_by_stage={"throttle": 5}), NOW, running=True)
+    first, second = text.splitlines()[-2:]
+    assert first.index("5 in") == len(second) - len(second.lstrip())
 
 
 def test_lines_fit_the_terminal_and_hold_no_control_characters() -> None:

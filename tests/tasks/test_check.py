@@ -69,6 +69,7 @@ def test_names_without_a_function_are_reported() -> None:
         ({"RequestTimout": 1}, "RequestTimout: there is no such setting"),
         ({"RequestTimout": 1}, "did you mean RequestTimeout?"),
         ({"x\x1b[1m": 1}, "x\\x1b[1m: there is no such setting"),
+        ({"Bogus": 1}, "there are: UseClientPinnedCertificate, SynchronizationPeriod, "),
         ({"RequestTimeout": 1, "requesttimeout": 2}, "RequestTimeout: it is given twice"),
         ({"Port": 1, "Endpoints": [{"Port": 2}]}, "it is given twice, or both in the flat form"),
         ({"Endpoints": []}, "Endpoints: 1 to 16 sections are expected, not 0"),

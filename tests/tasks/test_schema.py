@@ -11,6 +11,7 @@ from deodar.tasks.settings import (
     Endpoint,
     EventTransferSettings,
     KataEdrSettings,
+    PreventionSettings,
     TrustedProgram,
 )
 
@@ -52,7 +53,8 @@ def test_the_nearest_name_may_be_in_a_section() -> None:
         "MaxDataTransferTime", KataEdrSettings
     )
     assert "Endpoints.item_0000.Address" in near_name("Adress", KataEdrSettings)
-    assert near_name("xyz", KataEdrSettings) == ""
+    assert near_name("xyz", KataEdrSettings).startswith("; there are: UseClientPinnedCertificate, ")
+    assert near_name("xyz", PreventionSettings) == ""
 
 
 def test_names_without_a_function_are_known() -> None:

@@ -14,6 +14,7 @@ from deodar.agent import status as report
 from deodar.agent.certificates import CertificateFacts, Certificates
 from deodar.agent.control.errors import NotRunning
 from deodar.agent.control.protocol import Stream
+from deodar.agent.enrolled import SETTINGS as ENROLLED
 from deodar.agent.journal.query import parse as parse_query
 from deodar.agent.journal.record import as_dict
 from deodar.agent.journal.store import EventStore, ReadOnlyStore
@@ -193,10 +194,17 @@ class Administration:
 
 def not_running(directory: StateDirectory) -> str:
     """Return the text for commands that need a running agent."""
-    return (
-        f"no agent runs in {directory.path}; start it with: systemctl start deodar-agent, "
-        f"or: deodar agent run --dir {directory.path}"
+    return f"no agent runs in {directory.path}; {how_to_start(directory)}"
+
+
+def how_to_start(directory: StateDirectory) -> str:
+    """Return what to do that an agent runs in a folder, as the end of a sentence."""
+    start = (
+        f"start it with: systemctl start deodar-agent, or: deodar agent run --dir {directory.path}"
     )
+    if not directory.has(ENROLLED):
+        return f"this host is not enrolled: first run deodar agent enroll TOKEN, then {start}"
+    return f"{start}; why it ended is in: journalctl -u deodar-agent"
 
 
 def _single(name: str, values: dict[str, Any], wanted: list[str]) -> list[list[str]]:

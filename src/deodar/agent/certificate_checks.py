@@ -98,7 +98,9 @@ def warnings_about(certificate: x509.Certificate, now: datetime) -> list[str]:
     left = certificate.not_valid_after_utc - now
     if left > timedelta(days=WARN_DAYS):
         return []
-    return [f"it expires in {left.days} days ({_iso(certificate.not_valid_after_utc)})"]
+    days = round(left / timedelta(days=1))
+    end = _iso(certificate.not_valid_after_utc)
+    return [f"warning: it expires in {days} days ({end}); have a new one issued before that"]
 
 
 def _iso(moment: datetime) -> str:

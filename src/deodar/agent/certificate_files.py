@@ -124,8 +124,12 @@ def _certificates(path: Path, data: bytes) -> list[x509.Certificate]:
             return load_certificates(data)
         return [x509.load_der_x509_certificate(data)]
     except (CertificateError, ValueError) as error:
+        if _looks_like_pfx(data):
+            raise CertificateRefused(
+                f"{path} is a PFX container; give the certificate alone, as PEM or DER"
+            ) from error
         raise CertificateRefused(
-            f"{path} is no certificate that can be read, neither PEM nor DER: {error}"
+            f"{path} is no certificate that can be read, neither PEM nor DER"
         ) from error
 
 
@@ -144,7 +148,10 @@ def _opened(
         except _WrongPassword:
             continue
     if ask is None:
-        raise CertificateRefused(f"{path} is protected by a password; give it")
+        raise CertificateRefused(
+            f"{path} is protected by a password; give it with --password-file FILE, or run this "
+            "in a terminal to be asked"
+        )
     raise CertificateRefused(f"{path}: that is not the password (or the file is damaged)")
 
 
@@ -211,7 +218,8 @@ def _taken(kind: str, path: Path, chain: list[x509.Certificate], key: str, now: 
             if reason:
                 raise CertificateRefused(f"{path}: {reason}")
         if not fits(kind, certificate):
-            raise CertificateRefused(f"{path}: it is not {_SIDES[kind]} certificate")
+            told = ", but an authority's" if facts.is_authority else ""
+            raise CertificateRefused(f"{path}: it is not {_SIDES[kind]} certificate{told}")
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateRefused(f"{path}: the certificate cannot be used: {error}") from error
     pem = key + b"".join(map(certificate_pem, chain)).decode()

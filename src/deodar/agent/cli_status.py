@@ -97,7 +97,6 @@ def _found(folder: StateDirectory) -> tuple[AgentStatus | None, bool]:
 
 
 def _never(folder: StateDirectory) -> str:
-    return (
-        f"the agent of {folder.path} has not run yet; start it with: "
-        f"systemctl start deodar-agent, or: deodar agent run --dir {folder.path}"
-    )
+    from deodar.agent.administration import how_to_start  # noqa: PLC0415
+
+    return f"the agent of {folder.path} has not run yet; {how_to_start(folder)}"

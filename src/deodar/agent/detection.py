@@ -151,6 +151,14 @@ class Detection:
         return found + (["hashes/fuzzy"] if hashes.enabled and hashes.fuzzy else [])
 
     @property
+    def spare(self) -> list[str]:
+        """The sensors behind the one in use, in the order in which they would be tried."""
+        sensor, order = self.sensor, self._order
+        if sensor is None or sensor.name not in order:
+            return []
+        return order[order.index(sensor.name) + 1 :]
+
+    @property
     def failure(self) -> str:
         """Why the watching has come to a halt by itself; "" while it works."""
         pipeline = self.pipeline
@@ -197,9 +205,13 @@ class Detection:
         # A replay needs nothing of what the kernel's sensors bring along.
         from deodar.agent.sensors.choose import choose  # noqa: PLC0415
 
-        chosen = choose(self._choice.sensors or self._settings.sensor.order)
+        chosen = choose(self._order)
         self.refused = [RefusedSensor(name, reason) for name, reason in chosen.refused]
         return chosen.sensor
+
+    @property
+    def _order(self) -> list[str]:
+        return list(self._choice.sensors or self._settings.sensor.order)
 
     def _open_replay(self, file: Path) -> ReplaySensor:
         options = ReplayOptions(

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from deodar.agent import status as report_file
 from deodar.agent.proxy import parse as parse_proxy
 from deodar.agent.uplink import State
 from deodar.agent.uplink_driver import ConnectionSettings, UplinkDriver
@@ -54,6 +55,9 @@ class Integration:
         self._notify = notify
         self._lock = threading.Lock()
         self.driver: UplinkDriver | None = None
+        told = report_file.read(directory)
+        self._last_contact = told.uplink.last_contact if told else None
+        self._last_sync = told.uplink.last_sync if told else None
 
     def start(self) -> None:
         """Begin to send and to synchronize."""
@@ -79,6 +83,8 @@ class Integration:
         if driver is not None:
             self._last_words(driver)
             driver.stop(STOP)
+            self._last_contact = driver.counters.last_contact or self._last_contact
+            self._last_sync = driver.last_sync or self._last_sync
 
     def _last_words(self, driver: UplinkDriver) -> None:
         """Give a server that answers the time to hear how the tasks are now."""
@@ -125,6 +131,18 @@ class Integration:
             return driver.server
         first = self._tasks.kataedr.endpoints[0]
         return f"{first.address}:{first.port}"
+
+    @property
+    def last_contact(self) -> float | None:
+        """When a server last answered, seconds since the epoch; over restarts of the agent."""
+        driver = self.driver
+        return (driver.counters.last_contact if driver else None) or self._last_contact
+
+    @property
+    def last_sync(self) -> float | None:
+        """When the agent last synchronized, likewise."""
+        driver = self.driver
+        return (driver.last_sync if driver else None) or self._last_sync
 
     @property
     def is_connected(self) -> bool:

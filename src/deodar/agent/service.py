@@ -27,6 +27,7 @@ from deodar.agent.integration import Integration
 from deodar.agent.journal.record import EventType
 from deodar.agent.journal.store import EventStore
 from deodar.agent.loss import LossBook
+from deodar.agent.self_report import SelfReport
 from deodar.agent.sightings import Sightings
 from deodar.agent.spool import Spool
 from deodar.agent.tasks.manager import TaskManager
@@ -72,6 +73,7 @@ class Service:
         self.events = EventStore(
             directory.path / "events.db", self.tasks_settings.application.max_events_number
         )
+        self.self_report = SelfReport(self.losses, self.events.add)
         self.certificates = Certificates(directory)
         choice = choice or Choice()
         self.sightings = Sightings(directory.path / "sightings.json")
@@ -131,6 +133,7 @@ class Service:
     def look_after(self) -> None:
         """Do what is due now and then; called every second."""
         now = time.monotonic()
+        self._look_at_itself()
         if self.detection.pipeline is None:
             self.announcer.losses(self.losses)
             self.spool.settle()
@@ -166,6 +169,7 @@ class Service:
             last.callback(self.sightings.save, now=True)
             last.callback(self.spool.close)
             last.callback(self.events.close)
+            last.callback(self.self_report.losses, all_now=True)
             last.callback(self.events.add, EventType.APPLICATION_STOPPED)
             last.callback(self.tasks.stop_all)
             self.control.stop()
@@ -173,7 +177,12 @@ class Service:
             self.detection.stop()
             self._send_the_last()
             self.last_status = msgspec.structs.replace(
-                self.status(), tasks=before.tasks, sensor=before.sensor, pipeline=before.pipeline
+                self.status(),
+                tasks=before.tasks,
+                sensor=before.sensor,
+                exclusions=before.exclusions,
+                throttle=before.throttle,
+                pipeline=before.pipeline,
             )
 
     def _send_the_last(self) -> None:
@@ -239,6 +248,12 @@ class Service:
             self._follow_application()
         self.detection.apply()
         self.integration.apply()
+
+    def _look_at_itself(self) -> None:
+        if self.detection.sensor is not None:
+            self.self_report.sensors(self.detection.refused)
+        self.self_report.losses()
+        self.self_report.damage(self.spool.damage())
 
     def _look_at_certificates(self) -> None:
         use_client = self.tasks_settings.kataedr.use_client_pinned_certificate

@@ -48,6 +48,8 @@ class SensorStatus(msgspec.Struct, frozen=True):
     name: str
     tier: str
     refused: list[RefusedSensor] = []
+    spare: list[str] = []
+    """Sensors that would be tried next, and were not needed."""
     advice: list[str] = []
     """What an administrator should do about this host."""
     received: int = 0
@@ -132,6 +134,7 @@ class UplinkStatus(msgspec.Struct, frozen=True):
     proxy: str = ""
     """host:port, never with a password; "" without one."""
     last_contact: float | None = None
+    """When a server last answered, also before the agent's start."""
     last_sync: float | None = None
     clock_offset: float | None = None
     """Seconds by which the server's clock is ahead of this host's."""

@@ -57,12 +57,12 @@ def size(count: float) -> str:
 
 
 def _folded(name: str, text: str) -> list[str]:
-    mark = _MARK if text.startswith(_MARK) else ""
+    within = len(_MARK) if text.startswith(_MARK) else len(text) - len(text.lstrip())
     return textwrap.wrap(
         text,
         WIDTH,
         initial_indent=name.ljust(NAME),
-        subsequent_indent=" " * (NAME + len(mark)),
+        subsequent_indent=" " * (NAME + within),
         break_on_hyphens=False,
     ) or [name]
 
@@ -110,6 +110,8 @@ def _sensor(status: AgentStatus) -> Iterator[Line]:
         yield "sensor", f"{sensor.name} ({sensor.tier}): {counts}{malformed}"
         for refused in sensor.refused:
             yield "sensor", f"{_MARK}not {refused.name}: {refused.reason}"
+        if sensor.spare:
+            yield "sensor", f"not needed: {', '.join(sensor.spare)}"
         for advice in sensor.advice:
             yield "sensor", f"{_MARK}{advice}"
     yield "exclusions", _exclusions(status)
@@ -187,7 +189,7 @@ def certificate(facts: CertificateFacts, now: float) -> str:
 
 def _events(status: AgentStatus, now: float) -> Iterator[Line]:
     pipeline, spool, uplink = status.pipeline, status.spool, status.uplink
-    yield "events", f"{pipeline.events} made, {uplink.events} delivered since the start"
+    yield "events", f"{pipeline.events} made, {uplink.events} delivered, since their tasks started"
     if pipeline.failed:
         yield "events", f"{_MARK}{pipeline.failed} records of which no event could be made"
     yield "queue", f"{pipeline.waiting} records"
@@ -220,12 +222,10 @@ def _losses(status: AgentStatus) -> Iterator[Line]:
     stages = sorted(status.losses_by_stage.items())
     total = sum(count for _, count in stages)
     if not total:
-        yield "lost", "none"
+        yield "lost", "none since the start"
         return
-    yield (
-        "lost",
-        f"{_MARK}{total} events: {', '.join(f'{count} in {name}' for name, count in stages)}",
-    )
+    places = ", ".join(f"{count} in {name}" for name, count in stages)
+    yield "lost", f"{_MARK}{total} events: {places}, since the start"
     largest = sorted(status.losses, key=lambda loss: -loss.count)
     for loss in largest[:LOSSES]:
         yield "lost", f"  {loss.count} in {loss.stage}: {loss.reason}"

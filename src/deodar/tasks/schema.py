@@ -83,10 +83,12 @@ def ignored_names(kind: Kind) -> Mapping[str, tuple[str, tuple[str, ...]]]:
 
 
 def near_name(text: str, kind: Kind) -> str:
-    """Return « (did you mean …?)» with the nearest name of the kind or its sections, or ""."""
+    """Return a hint for a name that is none: the nearest one, else all of the kind; or ""."""
     names = _names(kind)
     near = difflib.get_close_matches(text.casefold(), names, n=1)
-    return f"; did you mean {names[near[0]]}?" if near else ""
+    if near:
+        return f"; did you mean {names[near[0]]}?"
+    return f"; there are: {', '.join(one.name for one in schema(kind).values())}" if names else ""
 
 
 def _names(kind: Kind) -> dict[str, str]:

@@ -174,7 +174,9 @@ def test_a_policy_locks_what_it_names(store: SettingsStore, directory: StateDire
     store.change("KATAEDR", {"RequestTimeout": 2})
     policy = _policy(KATAEDR={"Endpoints": [{"Address": "10.0.0.9"}], "RequestTimeout": 4})
     assert store.apply_policy(policy) == ["KATAEDR.RequestTimeout", "KATAEDR.Endpoints"]
-    with pytest.raises(PolicyRefused, match=r"policy \(version 1\) holds Endpoints$") as caught:
+    with pytest.raises(
+        PolicyRefused, match=r"policy \(version 1\) holds Endpoints; see: deodar"
+    ) as caught:
         store.change("KATAEDR", assignment(["Port=1"], KataEdrSettings))
     assert caught.value.exit_code == 68
     assert store.change("KATAEDR", {"ConnectionTimeout": 3}).changed == ["ConnectionTimeout"]

@@ -37,7 +37,6 @@ class EventType(StrEnum):
         "Info",
         ("TaskState", "Reason"),
     )
-    TASKS_RETRY = "TasksRetry", "Tasks that had failed are tried again", "Info", ("Tasks",)
     SETTINGS_CHANGED = (
         "SettingsChanged",
         "Settings have other values now; the initiator tells who changed them",

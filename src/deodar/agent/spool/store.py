@@ -21,12 +21,13 @@ from deodar.agent.spool.waiting import Waiting
 from deodar.kit.journal import Journal, JournalUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from deodar.agent.loss import LossBook
     from deodar.agent.settings import SpoolSettings
     from deodar.agent.spool.thinning import Importance
+    from deodar.kit.journal import Damage
 
 EXPIRE_EVERY = 60.0
 DAY = 86_400.0
@@ -207,6 +208,10 @@ class Spool:
                 limit=self._settings.maximum_bytes,
                 oldest=self._oldest(),
             )
+
+    def damage(self) -> Sequence[Damage]:
+        """Return what could not be read since the agent started; it is set aside."""
+        return self._journal.damage
 
     def close(self) -> None:
         """Close the files; packets that are held in memory only are counted as lost."""

@@ -178,7 +178,10 @@ class SettingsStore:
         if refused:
             names = ", ".join(f"{above}{one}" for one in sorted(refused))
             version = self._policy.version if self._policy else 0
-            raise PolicyRefused(f"the server's policy (version {version}) holds {names}")
+            raise PolicyRefused(
+                f"the server's policy (version {version}) holds {names}; "
+                "see: deodar agent policy; it is changed on the EDR server"
+            )
         kept = set(flatten(self._local[name])) | (touched - held)
         return nest({one: value for one, value in wanted.items() if one in kept}), ignored
 
