@@ -183,6 +183,7 @@ class Service:
                 exclusions=before.exclusions,
                 throttle=before.throttle,
                 pipeline=before.pipeline,
+                hashes=before.hashes,
             )
 
     def _send_the_last(self) -> None:
