@@ -31,6 +31,7 @@ SHARED = ("common.h", "head.h", "kernel.h")
 PARTS = {
     "core": ("core.h", "paths.h", "pids.h", "exec.h", "life.h", "tcp.h", "records.h"),
     "calls": ("calls.h", "fds.h", "pids.h", "access.h", "memfd.h", "call_records.h"),
+    "pam": ("pam.h", "pam_records.h"),
 }
 """Blobs and their sources beside NAME.bpf.c, NAME.layout.c and what all share."""
 CONTEXT_HEAD = 24  # struct bpf_loader_ctx of libbpf 1.1

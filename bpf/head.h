@@ -21,6 +21,8 @@ enum record_kind {
 	RECORD_FILES = 16,
 	/* the part `calls` */
 	RECORD_CALLS = 32,
+	/* the part `pam` */
+	RECORD_PAM = 56,
 	MOST_RECORD_KINDS = 64,
 };
 

@@ -36,16 +36,18 @@ def mirror() -> str:
     return found[1] if found else MIRROR
 
 
-def debian_root() -> Path:
+def debian_root(*more: str) -> Path:
     """Return a tar file of a Debian 12 with systemd and Python; made when it is not there.
 
-    Raises OSError or subprocess.SubprocessError when it cannot be had.
+    `more` are packages that it shall have besides. Raises OSError or subprocess.SubprocessError
+    when it cannot be had.
     """
-    name = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
+    packages = (*PACKAGES, *more)
+    name = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
     kept = cache() / f"bookworm-{name}.tar"
     if not kept.exists():
         folder, aside = cache() / f"{name}.{os.getpid()}", kept.with_suffix(".new")
-        words = ("--variant=minbase", f"--include={','.join(PACKAGES)}", "bookworm")
+        words = ("--variant=minbase", f"--include={','.join(packages)}", "bookworm")
         try:
             host("debootstrap", *words, str(folder), mirror(), limit=600)
             host("tar", "-C", str(folder), "--exclude=./var/cache/apt/*", "-cf", str(aside), ".")

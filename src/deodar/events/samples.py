@@ -263,6 +263,7 @@ LINUX_LOG: tuple[dict[str, Any], ...] = (
         "TargetUid": 1000,
         "LogonService": "sshd",
         "LogonRemoteHost": "203.0.113.44",
+        "LogonRequestedBy": "root",
     },
     {
         "LinuxEventType": "UserLogonFailed",

@@ -271,7 +271,7 @@ IN_EXTRA = {
         "DllDevice DllInode DllDeleted DroppedDevice DroppedInode PathFromProcess AlreadyRunning",
         "FilesCreated FilesModified FilesRenamed FilesAttributes FilesDeleted FileMemoryBacked",
         "InterpretedFileContent InterpretedFileContentTruncated DnsId AgentUnclean",
-        "TargetStartupParameters TargetHome TargetShell",
+        "TargetStartupParameters TargetHome TargetShell LogonRequestedBy",
     )
     for name in line.split()
 }

@@ -15,7 +15,7 @@ from deodar.agent.enrich.identity import to_tick
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, ProcessKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from deodar.agent.enrich.hashes import FileFacts
 
@@ -70,6 +70,9 @@ class ProcessTable:
 
     def __len__(self) -> int:
         return len(self._processes)
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(self._processes.values())
 
     def get(self, key: ProcessKey) -> Process | None:
         """Return the process of a key; with a start of 0, the newest one of that pid."""

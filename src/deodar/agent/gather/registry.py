@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deodar.agent.gather.logons import logon_gatherer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
     from deodar.agent.gather.chain import Gatherer
     from deodar.agent.settings import AgentSettings
 
-GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = ()
+GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
+    logon_gatherer,
+)
 
 
 def gatherers(context: Context, settings: AgentSettings) -> list[Gatherer]:

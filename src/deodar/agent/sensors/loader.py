@@ -23,6 +23,8 @@ from deodar.agent.sensors.errors import BlobError, SensorUnavailable
 if TYPE_CHECKING:
     import ctypes
 
+    from deodar.agent.sensors.probes import Probes
+
 LOG_BYTES = 1 << 22
 HEAD = struct.Struct("<IIIIQ")  # struct bpf_loader_ctx: bytes, flags, log level, size, buffer
 TOO_OLD = "this kernel does not know what the programs use; Linux 5.17 or later is needed"
@@ -56,6 +58,8 @@ class Loaded:
     maps: dict[str, int]
     programs: dict[str, int]
     links: list[int] = field(default_factory=list)
+    probes: Probes | None = None
+    """Where the programs are, when they are on functions of libraries."""
 
     def attach(self) -> None:
         """Attach every program; raises SensorUnavailable when the kernel refuses one."""
@@ -67,6 +71,8 @@ class Loaded:
 
     def close(self) -> None:
         """Detach and free everything."""
+        if self.probes is not None:
+            self.probes.close()
         for descriptor in (*self.links, *self.programs.values(), *self.maps.values()):
             os.close(descriptor)
         self.links, self.programs, self.maps = [], {}, {}

@@ -106,7 +106,7 @@ def open_part(part: Part, ring_bytes: int | None = None) -> OpenPart:
         loaded.close()
         raise SensorUnavailable(f"mapping the ring: {error.strerror}") from error
     try:
-        loaded.attach()
+        part.attach(loaded)
         part.prepare(loaded)
     except SensorUnavailable:
         opened.close()

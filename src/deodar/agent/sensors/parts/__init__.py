@@ -7,8 +7,9 @@ room in another. A new part is one file here, named in `PARTS`.
 from deodar.agent.sensors.parts.base import Part
 from deodar.agent.sensors.parts.calls import CALLS
 from deodar.agent.sensors.parts.core import CORE
+from deodar.agent.sensors.parts.pam import PAM
 
-PARTS: tuple[Part, ...] = (CORE, CALLS)
+PARTS: tuple[Part, ...] = (CORE, CALLS, PAM)
 """The first is the one without which there is no sensor: others' records name its processes."""
 
 __all__ = ["PARTS", "Part"]

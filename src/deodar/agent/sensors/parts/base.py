@@ -17,6 +17,10 @@ def _nothing(_loaded: Loaded) -> None:
     pass
 
 
+def _attach(loaded: Loaded) -> None:
+    loaded.attach()
+
+
 def _no_records(_loaded: Loaded, _offset: int) -> list[Record]:
     return []
 
@@ -40,6 +44,8 @@ class Part:
     """A power of two."""
     sizes: Callable[[], dict[str, int]] = field(default=dict)
     """`max_entries` of maps that depend on the machine, beside the ring."""
+    attach: Callable[[Loaded], None] = _attach
+    """Puts the programs where they belong; raises SensorUnavailable."""
     prepare: Callable[[Loaded], None] = _nothing
     """Called once the programs are attached, to fill their maps."""
     collect: Callable[[Loaded, int], list[Record]] = _no_records
