@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from deodar.agent.gather.chain import Gatherer
     from deodar.agent.settings import AgentSettings
 
-GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
-    logon_gatherer,
-)
+GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (logon_gatherer,)
 
 
 def gatherers(context: Context, settings: AgentSettings) -> list[Gatherer]:
