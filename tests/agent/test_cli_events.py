@@ -59,6 +59,15 @@ def test_wrong_use_is_told(folder: Path, tmp_path: Path) -> None:
         assert text in str(result.exception)
 
 
+def test_misspelt_name_is_warned_of(folder: Path) -> None:
+    wrong = command(folder, "events", "--query", "EventTyp == 'SettingsProblem'")
+    assert (wrong.exit_code, wrong.stdout) == (0, "")
+    assert "no type of event is known to have eventtyp" in wrong.stderr
+    right = command(folder, "events", "--query", "Problem == '1' and RepeatCount == ''")
+    assert problems(right.stdout) == ["1"]
+    assert right.stderr == ""
+
+
 def _take_interrupts() -> None:
     """Be a process of a terminal: what runs in a shell's background ignores interrupts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

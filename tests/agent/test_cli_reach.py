@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.agent.small_agent import serving
+from tests.agent.small_agent import SmallAgent, serving
 
+from deodar.agent import cli_reach
 from deodar.agent.cli_reach import call, stream
 from deodar.agent.control.errors import ControlRefused, NotRunning
+from deodar.agent.control.server import ControlServer
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import StateError
 from deodar.tasks.errors import UnknownTask
@@ -71,8 +74,52 @@ def test_errors_in_place_are_their_own(directory: StateDirectory) -> None:
         call(directory, "settings.get", task="x")
 
 
-def test_folder_in_use_without_a_socket_is_left_alone(directory: StateDirectory) -> None:
-    """An agent that starts just now holds the folder before it answers."""
+def test_folder_in_use_without_a_socket_is_left_alone(
+    directory: StateDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds the folder and does not answer is no agent that could be asked."""
+    monkeypatch.setattr(cli_reach, "PATIENCE", 0.2)
     with directory.lock(), pytest.raises(StateError, match="is in use by process"):
         call(directory, "settings.set", task="24", values={"SynchronizationPeriod": 8})
     assert not directory.has("settings/KATAEDR.ini")
+
+
+def test_folder_that_another_command_holds_for_a_moment_is_waited_for(
+    directory: StateDirectory,
+) -> None:
+    done = threading.Event()
+
+    def change() -> None:
+        call(directory, "settings.set", task="24", values={"SynchronizationPeriod": 8})
+        assert list(stream(directory, "events.query", query="TaskId == '24'"))
+        done.set()
+
+    with directory.lock():
+        other = threading.Thread(target=change)
+        other.start()
+        assert not done.wait(0.3)
+    assert done.wait(20)
+    other.join(20)
+
+
+def test_agent_that_starts_just_now_is_waited_for(directory: StateDirectory) -> None:
+    done = threading.Event()
+
+    def change() -> None:
+        call(directory, "settings.set", task="24", values={"SynchronizationPeriod": 8})
+        done.set()
+
+    agent = SmallAgent(directory)
+    server = ControlServer(directory.socket, agent.administration.handlers())
+    with directory.lock():
+        other = threading.Thread(target=change)
+        other.start()
+        assert not done.wait(0.3)
+        server.start()
+        try:
+            assert done.wait(20)
+        finally:
+            server.stop()
+            agent.events.close()
+    other.join(20)
+    assert agent.settings.kataedr.synchronization_period == 8

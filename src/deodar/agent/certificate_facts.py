@@ -119,4 +119,5 @@ def missing(kind: str) -> str:
 
 def how_to_add(kind: str) -> str:
     """Return the remedy, as the end of a sentence."""
-    return f"add it with: deodar agent certificate {kind} add FILE"
+    enrol = ", or enrol this host again (deodar agent enroll --force)" if kind == CLIENT else ""
+    return f"add it with: deodar agent certificate {kind} add FILE{enrol}"

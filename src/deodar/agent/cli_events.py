@@ -34,6 +34,7 @@ def events(
         from deodar.tasks.errors import TaskError  # noqa: PLC0415
 
         raise TaskError("--follow goes together with --query, --file and --json only", Code.SYNTAX)
+    _warn_of_names(query)
     found = _follow(directory, query) if follow else _stored(directory, query, last, reverse, db)
     with contextlib.closing(found), _target(file) as target:
         try:
@@ -42,6 +43,15 @@ def events(
         except KeyboardInterrupt:
             if not follow:
                 raise
+
+
+def _warn_of_names(text: str) -> None:
+    """Say which names are in no type of event: a misspelt one finds nothing."""
+    from deodar.agent.journal.query import parse, unusual_names  # noqa: PLC0415 - quick --help
+
+    if names := unusual_names(parse(text)):
+        told = f"no type of event is known to have {', '.join(names)}; see: deodar agent events"
+        typer.echo(f"deodar: warning: {told}", err=True)
 
 
 def _follow(directory: Path, query: str) -> Any:

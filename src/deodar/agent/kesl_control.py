@@ -20,9 +20,22 @@ class Pair(NamedTuple):
 COMMANDS = (
     Pair("--get-task-list [--json]", "task list [--json]"),
     Pair("--get-task-state <id/name> [--json]", "task state KATAEDR [--json]"),
-    Pair("--start-task <id/name> [-W]", "task start KATAEDR", "live events: `events --follow`"),
+    Pair(
+        "--start-task <id/name> [-W] [--progress]",
+        "task start KATAEDR",
+        "the task's events as they come: `events --follow --query \"TaskId == '24'\"`",
+    ),
     Pair("--stop-task <id/name> [-W]", "task stop KATAEDR"),
-    Pair("--get-settings <id/name> [--file F] [--json]", "task settings get KATAEDR [--json]"),
+    Pair(
+        "--create-task, --delete-task, --suspend-task, --resume-task",
+        "",
+        "for tasks that scan and update; there are only the predefined ones here",
+    ),
+    Pair("--get-schedule, --set-schedule", "", "tasks run from the start of the agent on"),
+    Pair(
+        "--get-settings <id/name> [--file F] [--json]",
+        "task settings get KATAEDR [--file F] [--json]",
+    ),
     Pair(
         "--get-settings <id/name> <setting> …",
         "task settings get KATAEDR EnableTelemetry",
@@ -33,7 +46,10 @@ COMMANDS = (
         "task settings set KATAEDR SynchronizationPeriod=10",
         "all or none; what the server's policy holds is refused with code 68",
     ),
-    Pair("--set-settings <id/name> --file F", "task settings set KATAEDR --file F"),
+    Pair(
+        "--set-settings <id/name> --file F [--json]",
+        "task settings set KATAEDR --file F [--json]",
+    ),
     Pair("--set-settings <id/name> --set-to-default", "task settings set KATAEDR --default"),
     Pair(
         "--set-settings <id/name> --add-exclusion <path>",
@@ -41,9 +57,14 @@ COMMANDS = (
         "TrustedPrograms.item_0000.ProgramPath=/opt/x",
         "the list's next number adds one",
     ),
-    Pair("--get-app-settings [--file F] [--json]", "settings get [--json]"),
+    Pair(
+        "--set-settings <id/name> --del-exclusion <path>",
+        "task settings set Behavior_Detection TrustedPrograms.item_0000=",
+        "by its number in the list",
+    ),
+    Pair("--get-app-settings [--file F] [--json]", "settings get [--file F] [--json]"),
     Pair("--set-app-settings Name=Value …", "settings set UseProxy=No"),
-    Pair("--set-app-settings --file F", "settings set --file F"),
+    Pair("--set-app-settings --file F [--json]", "settings set --file F [--json]"),
     Pair(
         "--export-settings [--file F] [--json]",
         "settings export [--file F] [--json]",
@@ -63,17 +84,31 @@ COMMANDS = (
     Pair("-E", "events"),
     Pair(
         '-E --query "<filter>" [--db F] [-n N] [--file F] [--json] [--reverse]',
-        "events --query \"EventType == 'TaskStateChanged'\" [-n 10] [--reverse] [--json]",
-        "the same filters; our event types are in agent-events.md",
+        "events --query \"EventType == 'TaskStateChanged'\" [--db F] [-n 10] [--file F] [--json] "
+        "[--reverse]",
+        "the same filters; our event types are in [agent-events.md](agent-events.md)",
     ),
-    Pair('-W [--query "<filter>"]', "events --follow"),
+    Pair(
+        '-W [--query "<filter>"]',
+        "events --follow [--query \"TaskId == '24'\"] [--json]",
+        "until Ctrl-C",
+    ),
     Pair(
         "--app-info [--json]",
         "status [--json]",
         "also sensors, queue, spool, losses, certificates; 0 when it runs, 64 when not",
     ),
-    Pair("--get-prevention-state --kata", "", "execution prevention is not part of this release"),
+    Pair(
+        "--get-prevention-state [--kata] [--edro]",
+        "",
+        "execution prevention is not part of this release",
+    ),
     Pair("--isolation-stat, --isolation-off", "", "network isolation is not part of this release"),
+    Pair(
+        "--get-blocked-hosts, --allow-hosts <addr>",
+        "",
+        "hosts that KESL's own protection has blocked; nothing here blocks any",
+    ),
 )
 
 HEAD = """\

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deodar.kit.errors import StateError
+from deodar.kit.errors import FolderInUse, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class StateDirectory:
     def lock(self, name: str = "lock") -> Iterator[None]:
         """Hold the folder for this process.
 
-        Raises StateError, naming the holder's process id, when another one has it.
+        Raises FolderInUse, naming the holder's process id, when another one has it.
         """
         descriptor = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
@@ -111,7 +111,7 @@ def _take(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise StateError(f"{folder} is in use by process {holder}; stop it first") from error
+        raise FolderInUse(f"{folder} is in use by process {holder}; stop it first") from error
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from deodar.agent.journal.conditions import Condition, DetailCondition, FieldCondition
 from deodar.agent.journal.errors import QueryError
-from deodar.agent.journal.record import FIELDS, Field
+from deodar.agent.journal.record import FIELDS, REPEATS, EventType, Field
 
 if TYPE_CHECKING:
     from deodar.agent.journal.record import Record
@@ -35,6 +35,7 @@ _FORBIDDEN = re.compile("[\0\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
 _DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _BY_NAME = {field.name.lower(): field for field in FIELDS}
+_DETAILS = {name.lower() for kind in EventType for name in (*kind.details, *REPEATS)}
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -55,6 +56,12 @@ class Query(msgspec.Struct, frozen=True):
         parts = [condition.to_sql() for condition in cheap_first]
         text = " AND ".join(text for text, _ in parts) or "1"
         return text, [value for _, values in parts for value in values]
+
+
+def unusual_names(query: Query) -> list[str]:
+    """Return names in a query that no type of event is known to have, in lower case."""
+    names = [one.name for one in query.conditions if isinstance(one, DetailCondition)]
+    return [name for name in names if name not in _DETAILS]
 
 
 class _Token(NamedTuple):

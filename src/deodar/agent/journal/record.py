@@ -21,6 +21,9 @@ LEVELS = ("Info", "Warning", "Critical")
 INITIATORS = ("Product", "User", "Policy")
 """What Initiator can be."""
 
+REPEATS = ("RepeatCount", "RepeatLastDate")
+"""Details of an event that came several times."""
+
 MAXIMUM_DETAILS = 32
 MAXIMUM_NAME = 64
 MAXIMUM_TEXT = 4096

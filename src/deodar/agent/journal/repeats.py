@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from deodar.agent.journal.record import LEVELS, local_time
+from deodar.agent.journal.record import LEVELS, REPEATS, local_time
 
 if TYPE_CHECKING:
     from deodar.agent.journal.record import Record
@@ -54,7 +54,7 @@ class Repeats:
         if last.key != _key(record) and last.different < BURST:
             return None
         last.count += 1
-        repeats = {"RepeatCount": str(last.count), "RepeatLastDate": local_time(record.date)}
+        repeats = dict(zip(REPEATS, (str(last.count), local_time(record.date)), strict=True))
         worst = max(last.record.danger_level, record.danger_level, key=LEVELS.index)
         last.record = msgspec.structs.replace(
             last.record, danger_level=worst, details=record.details | repeats
