@@ -30,7 +30,18 @@ TOOLS = ("clang-14", "llvm-strip-14", "bpftool")
 SHARED = ("common.h", "head.h", "kernel.h")
 PARTS = {
     "core": ("core.h", "paths.h", "pids.h", "exec.h", "life.h", "tcp.h", "records.h"),
-    "calls": ("calls.h", "fds.h", "pids.h", "access.h", "memfd.h", "call_records.h"),
+    "calls": (
+        "calls.h",
+        "fds.h",
+        "paths.h",
+        "pids.h",
+        "times.h",
+        "access.h",
+        "bpf_use.h",
+        "memfd.h",
+        "module_calls.h",
+        "call_records.h",
+    ),
     "pam": ("pam.h", "pam_records.h"),
 }
 """Blobs and their sources beside NAME.bpf.c, NAME.layout.c and what all share."""

@@ -5,10 +5,12 @@
 
 #include "head.h"
 
-/* 32 to 39 are of memory, processes and the kernel; 40 to 55 of sockets, terminals and pipes. */
+/* 32 to 39 are of memory, processes, the kernel; 40 to 55 of sockets, terminals and pipes. */
 enum call_kind {
 	RECORD_MEMFD = RECORD_CALLS,
 	RECORD_ACCESS,
+	RECORD_MODULE,
+	RECORD_BPF,
 };
 
 /* How a process reached into another; from WAY_PTRACE_POKE on it changed something. */
@@ -38,6 +40,49 @@ struct memfd_record {
 	u32 flags; /* of memfd_create */
 	u32 reserved;
 	char name[NAME_BYTES]; /* "memfd:" and what its maker called it */
+};
+
+enum module_operation {
+	MODULE_LOAD = 1,
+	MODULE_UNLOAD,
+};
+
+#define MODULE_NAME_BYTES 64
+
+struct module_record {
+	struct record_head head;
+	u64 ino; /* of its file; 0 when it was loaded from memory */
+	s64 size, mtime, ctime;
+	u32 dev;
+	u32 mode;
+	u16 operation;
+	u16 path_bytes;
+	u32 path_cut; /* 1: the path's first folders are missing */
+	char name[MODULE_NAME_BYTES]; /* of one that is unloaded */
+	u8 payload[PATHS_BYTES + NAME_BYTES]; /* names of the file's path leaf first, NUL-ended */
+};
+
+/* What came into the kernel, and so what `type` is a type of. */
+enum bpf_command {
+	BPF_PROGRAM = 1,
+	BPF_MAP,
+	BPF_LINK, /* type of the link */
+	BPF_ATTACHMENT, /* type of the attachment */
+	BPF_PERF_EVENT, /* type of the program, as in those below */
+	BPF_SOCKET,
+};
+
+#define BPF_NAME_BYTES 16
+#define BPF_TARGET_BYTES 64
+
+struct bpf_record {
+	struct record_head head;
+	u32 command;
+	u32 type;
+	u32 id; /* of the program or map */
+	u32 reserved;
+	char name[BPF_NAME_BYTES];
+	char target[BPF_TARGET_BYTES]; /* the kernel's function that the program is made for */
 };
 
 #endif

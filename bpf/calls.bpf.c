@@ -7,8 +7,10 @@
  * To add one: its numbers in calls.h (twice: there and in the two functions), a case here.
  */
 #include "access.h"
+#include "bpf_use.h"
 #include "calls.h"
 #include "memfd.h"
+#include "module_calls.h"
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
@@ -23,6 +25,20 @@ int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
 	if (call.number == NO_CALL || is_own(task->tgid))
 		return 0;
 	switch (call.number) {
+	case NR_IOCTL:
+		on_ioctl(&call);
+		break;
+	case NR_SETSOCKOPT:
+		on_setsockopt(&call);
+		break;
+	case NR_INIT_MODULE:
+	case NR_FINIT_MODULE:
+	case NR_DELETE_MODULE:
+		on_module_call(&call);
+		break;
+	case NR_BPF:
+		on_bpf(&call);
+		break;
 	case NR_PTRACE:
 		on_ptrace(&call);
 		break;

@@ -8,19 +8,31 @@
 
 /* Numbers of x86-64. */
 enum call_number {
+	NR_IOCTL = 16,
+	NR_SETSOCKOPT = 54,
 	NR_PTRACE = 101,
+	NR_INIT_MODULE = 175,
+	NR_DELETE_MODULE = 176,
 	NR_PROCESS_VM_READV = 310,
 	NR_PROCESS_VM_WRITEV = 311,
+	NR_FINIT_MODULE = 313,
 	NR_MEMFD_CREATE = 319,
+	NR_BPF = 321,
 	NR_PIDFD_GETFD = 438, /* in both */
 };
 
 /* Numbers of i386, by which a 32-bit program, or `int $0x80` of any program, calls. */
 enum call_number_32 {
 	NR32_PTRACE = 26,
+	NR32_IOCTL = 54,
+	NR32_INIT_MODULE = 128,
+	NR32_DELETE_MODULE = 129,
 	NR32_PROCESS_VM_READV = 347,
 	NR32_PROCESS_VM_WRITEV = 348,
+	NR32_FINIT_MODULE = 350,
 	NR32_MEMFD_CREATE = 356,
+	NR32_BPF = 357,
+	NR32_SETSOCKOPT = 366,
 };
 
 #define NO_CALL (~0u)
@@ -36,15 +48,26 @@ struct call {
 static __always_inline bool is_watched(u32 number)
 {
 	switch (number) {
+	case NR_IOCTL:
+	case NR_SETSOCKOPT: /* and NR32_IOCTL */
 	case NR_PTRACE:
+	case NR_INIT_MODULE:
+	case NR_DELETE_MODULE:
 	case NR_PROCESS_VM_READV:
 	case NR_PROCESS_VM_WRITEV:
+	case NR_FINIT_MODULE:
 	case NR_MEMFD_CREATE:
+	case NR_BPF:
 	case NR_PIDFD_GETFD:
 	case NR32_PTRACE:
+	case NR32_INIT_MODULE:
+	case NR32_DELETE_MODULE:
 	case NR32_PROCESS_VM_READV:
 	case NR32_PROCESS_VM_WRITEV:
+	case NR32_FINIT_MODULE:
 	case NR32_MEMFD_CREATE:
+	case NR32_BPF:
+	case NR32_SETSOCKOPT:
 		return true;
 	}
 	return false;
@@ -54,8 +77,20 @@ static __always_inline bool is_watched(u32 number)
 static __always_inline u32 native_number(u32 number)
 {
 	switch (number) {
+	case NR32_IOCTL:
+		return NR_IOCTL;
+	case NR32_SETSOCKOPT:
+		return NR_SETSOCKOPT;
 	case NR32_PTRACE:
 		return NR_PTRACE;
+	case NR32_INIT_MODULE:
+		return NR_INIT_MODULE;
+	case NR32_DELETE_MODULE:
+		return NR_DELETE_MODULE;
+	case NR32_FINIT_MODULE:
+		return NR_FINIT_MODULE;
+	case NR32_BPF:
+		return NR_BPF;
 	case NR32_PROCESS_VM_READV:
 		return NR_PROCESS_VM_READV;
 	case NR32_PROCESS_VM_WRITEV:

@@ -6,4 +6,6 @@ struct {
 	struct record_head head;
 	struct memfd_record memfd;
 	struct access_record access;
+	struct module_record module;
+	struct bpf_record bpf;
 } layout;

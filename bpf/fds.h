@@ -6,8 +6,8 @@
 #include "common.h"
 
 /*
- * Return the file, NULL for none. It is only good to be read: it may be closed meanwhile. Without
- * preemption of the program's RCU section its memory stays, but may be another file's by then.
+ * Return the file, NULL for none. It is only good to be read, and what is read may be odd: another
+ * thread may have closed it since the call.
  */
 static __always_inline struct file *file_of(u32 fd)
 {
@@ -20,6 +20,20 @@ static __always_inline struct file *file_of(u32 fd)
 	files = BPF_CORE_READ(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
+}
+
+#define ANON_INODES_MAGIC 0x09041934
+
+/* Whether a file is a kernel object that has no file of its own, by the first bytes of its name. */
+static __always_inline bool is_object(struct file *file, u64 name)
+{
+	u64 found = 0;
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODES_MAGIC)
+		return false;
+	bpf_probe_read_kernel(&found, sizeof(found),
+			      BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return found == name;
 }
 
 #endif

@@ -46,6 +46,14 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 };
 
+enum bpf_prog_type {
+	BPF_PROG_TYPE_UNSPEC, /* only the types' names matter: numbers are told as they are */
+};
+
+enum bpf_link_type {
+	BPF_LINK_TYPE_UNSPEC,
+};
+
 #define TS_COMPAT 2
 #define PF_KTHREAD 0x00200000
 #define SIGNAL_GROUP_EXIT 0x00000004
@@ -243,6 +251,28 @@ struct files_struct {
 struct pt_regs { /* of x86-64; a 32-bit call has its arguments in bx, cx, dx, si, di, bp */
 	unsigned long di, si, dx, r10, r8, r9, bx, cx, bp;
 	unsigned long orig_ax; /* number of the system call */
+};
+
+struct bpf_prog_aux {
+	u32 id;
+	const char *attach_func_name;
+	char name[16];
+};
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
+};
+
+struct bpf_map {
+	enum bpf_map_type map_type;
+	u32 id;
+	char name[16];
+};
+
+struct bpf_link {
+	enum bpf_link_type type;
+	struct bpf_prog *prog;
 };
 
 struct task_struct {

@@ -124,6 +124,20 @@ class KernelModule(Act):
     path: bytes = b""
     """Absolute path of its file; empty when it was loaded from memory."""
     identity: FileIdentity | None = None
+    taints: int = 0
+    """What it does to the kernel's good name, in the bits of /proc/sys/kernel/tainted."""
+
+
+@dataclass(slots=True)
+class ModuleSeen(Act):
+    """The kernel took in a module or gave one up: the name that belongs to a KernelModule.
+
+    One that fails to start is taken in, and given up.
+    """
+
+    name: bytes
+    operation: Literal["load", "unload"]
+    taints: int = 0
 
 
 @dataclass(slots=True)
@@ -137,6 +151,10 @@ class BpfUse(Act):
     name: bytes = b""
     id: int = 0
     """The kernel's number of the program or map; 0 when not known."""
+    type: str = ""
+    """`kind` as text, such as "kprobe", "hash"; its number when it is newer than the agent."""
+    target: bytes = b""
+    """The kernel's function or tracepoint that the program is made for, where it names one."""
 
 
 @dataclass(slots=True)

@@ -202,14 +202,12 @@ class BpfSensor:
         """Load and attach the parts; raises SensorUnavailable when the first cannot be had."""
         check_host()
         self.refused = []
-        opened = [open_part(self._wanted[0], self._ring_bytes)]
+        opened = [open_part(self._wanted[0], self._ring_bytes, self._own_pids)]
         for part in self._wanted[1:]:
             try:
-                opened.append(open_part(part, self._ring_bytes))
+                opened.append(open_part(part, self._ring_bytes, self._own_pids))
             except SensorError as error:
                 self.refused.append((f"{self.name}/{part.name}", str(error)))
-        for one in opened:
-            one.ignore(self._own_pids)
         self._session = Session(opened)
 
     def ignore(self, pid: int) -> None:

@@ -96,8 +96,11 @@ class OpenPart:
             self.malformed += 1
 
 
-def open_part(part: Part, ring_bytes: int | None = None) -> OpenPart:
-    """Load a part, map its ring and attach it; raises SensorUnavailable, leaving nothing behind."""
+def open_part(part: Part, ring_bytes: int | None = None, own: Iterable[int] = ()) -> OpenPart:
+    """Load a part, map its ring and attach it; what processes `own` do is left out from the start.
+
+    Raises SensorUnavailable, leaving nothing behind.
+    """
     size = ring_bytes or part.ring_bytes
     loaded = load(read_blob(part.name), {"ring": size, **part.sizes()})
     try:
@@ -105,6 +108,7 @@ def open_part(part: Part, ring_bytes: int | None = None) -> OpenPart:
     except OSError as error:
         loaded.close()
         raise SensorUnavailable(f"mapping the ring: {error.strerror}") from error
+    opened.ignore(own)
     try:
         part.attach(loaded)
         part.prepare(loaded)

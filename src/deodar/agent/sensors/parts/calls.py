@@ -8,8 +8,9 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from deodar.agent.sensors.cpus import possible_cpus
 from deodar.agent.sensors.errors import MalformedRecord
-from deodar.agent.sensors.parts import calls_net, calls_reach, repeats
+from deodar.agent.sensors.parts import calls_kernel, calls_net, calls_reach, repeats
 from deodar.agent.sensors.parts.base import Part
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from deodar.agent.sensors.ring import Buffer
 
 RING_BYTES = 2 << 20
-KINDS = {**calls_reach.KINDS, **calls_net.KINDS}
-_DECODERS = {**calls_reach.DECODERS, **calls_net.DECODERS}
+KINDS = {**calls_reach.KINDS, **calls_kernel.KINDS, **calls_net.KINDS}
+_DECODERS = {**calls_reach.DECODERS, **calls_kernel.DECODERS, **calls_net.DECODERS}
 
 
 def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
@@ -35,9 +36,10 @@ def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
 
 CALLS = Part(
     name="calls",
-    covers="access to processes, memory files",
+    covers="access to processes, memory files, kernel modules, eBPF",
     kinds=KINDS,
     decode=decode,
     ring_bytes=RING_BYTES,
+    sizes=lambda: {"scratch": possible_cpus()},
     collect=repeats.overdue,
 )

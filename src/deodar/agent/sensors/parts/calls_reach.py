@@ -1,4 +1,4 @@
-"""Records of the part `calls` about memory, processes and the kernel: numbers 32 to 39.
+"""Records of the part `calls` about memory files and reached processes: numbers 32 and 33.
 
 The formats here and the structures of bpf/call_records.h are two texts of one fact; a test compares
 them by way of the blob's manifest.
