@@ -36,6 +36,17 @@ static __always_inline void put_times(struct exec_record *record, struct inode *
 	}
 }
 
+#define TMPFS_MAGIC 0x01021994 /* memory files too */
+#define RAMFS_MAGIC 0x858458f6
+#define HUGETLBFS_MAGIC 0x958458f6
+
+static __always_inline bool is_in_memory(struct inode *inode)
+{
+	unsigned long magic = inode->i_sb->s_magic;
+
+	return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
+}
+
 static __always_inline void put_file(struct exec_record *record, struct inode *inode)
 {
 	record->dev = inode->i_sb->s_dev;
@@ -43,6 +54,8 @@ static __always_inline void put_file(struct exec_record *record, struct inode *i
 	record->size = inode->i_size;
 	record->links = inode->i_nlink;
 	record->mode = inode->i_mode;
+	if (!inode->i_nlink && is_in_memory(inode))
+		record->head.flags |= IN_MEMORY;
 	put_times(record, inode);
 }
 

@@ -10,6 +10,7 @@ enum record_flags {
 	EXE_TRUNCATED = 2, /* the path's first folders are missing */
 	CWD_TRUNCATED = 4,
 	NO_FILE = 8, /* the program's inode could not be read */
+	IN_MEMORY = 16, /* the program's file is on no disk, and has no name */
 };
 
 enum direction {

@@ -37,6 +37,7 @@ def driver(bench: Bench) -> Fields:
     image = dict(bench.rng.choice(samples.DRIVERS).as_image)
     fields = bench.tell(loader) | image | {"DriverName": "sample", "DriverOperation": "load"}
     fields["LoaderFileFullName"] = loader.program.file.path
+    fields["DriverTaints"] = 4096
     return fields
 
 
@@ -100,6 +101,7 @@ def bpf(bench: Bench) -> Fields:
         "BpfType": "kprobe",
         "BpfName": "sample",
         "BpfId": bench.rng.randrange(1, 1000),
+        "BpfTarget": "do_sample",
     }
 
 

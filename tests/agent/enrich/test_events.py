@@ -218,6 +218,12 @@ def test_cut_arguments_and_deleted_programs_are_marked(context: Context) -> None
     assert (event["StartupParametersTruncated"], event["FileDeleted"]) == (1, 1)
 
 
+def test_program_in_memory_is_marked(context: Context) -> None:
+    event = event_of(context, started(exe=b"/memfd:x", deleted=True, in_memory=True))
+    assert event["FileMemoryBacked"] == 1
+    assert "FileMemoryBacked" not in event_of(context, started(deleted=True))
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_event(context: Context) -> None:
     event = event_of(
         context, started(argv=[b"\xff\xfe"], exe=b"/bin/\xff", cwd=b"/\xfe", inode=None)

@@ -84,6 +84,21 @@ def test_fill_keeps_what_is_there_when_the_process_is_gone():
     assert record.inode.ino == Path("/bin/true").stat().st_ino
 
 
+def test_fill_knows_a_program_in_memory_alive_or_gone():
+    descriptor = os.memfd_create("hidden", 0)
+    os.write(descriptor, Path("/bin/sleep").read_bytes())
+    program = f"/proc/self/fd/{descriptor}"
+    with subprocess.Popen(["sleep", "60"], executable=program, pass_fds=[descriptor]) as child:
+        alive = Exec(0, ProcessKey(child.pid, 1), UNKNOWN_PROCESS, [])
+        fill(alive)
+        child.kill()
+    os.close(descriptor)
+    assert (alive.exe, alive.in_memory, alive.deleted) == (b"/memfd:hidden", True, True)
+    gone = Exec(0, ProcessKey(GONE, 1), UNKNOWN_PROCESS, [], exe=b"/memfd:hidden (deleted)")
+    fill(gone)
+    assert (gone.exe, gone.in_memory) == (b"/memfd:hidden", True)
+
+
 def test_fill_without_anything_finds_nothing():
     record = Exec(0, ProcessKey(GONE, 1), UNKNOWN_PROCESS, [])
     fill(record)

@@ -88,6 +88,7 @@ def _kernel_fields(record: Exec) -> Event:
     fields: Event = {
         "StartupParametersTruncated": 1 if record.argv_truncated else None,
         "FileDeleted": 1 if record.deleted else None,
+        "FileMemoryBacked": 1 if record.in_memory else None,
         "FileAttributes": record.mode or None,
         "Gid": record.gid,
         "EffectiveGid": record.egid,

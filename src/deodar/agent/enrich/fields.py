@@ -50,12 +50,12 @@ def process_fields(context: Context, process: Process) -> Event:
         "ContainerId": process.container_id,
         "CgroupId": process.cgroup_id or None,
     }
-    fields.update(_file_fields(context, process))
+    fields.update(facts_fields(context.facts(process)))
     return fields
 
 
-def _file_fields(context: Context, process: Process) -> Event:
-    facts = context.facts(process)
+def facts_fields(facts: FileFacts | None) -> Event:
+    """Return what is known of the file that an event is about."""
     if facts is None:
         return {}
     return {

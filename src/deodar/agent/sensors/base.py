@@ -84,6 +84,8 @@ class Exec:
     """Effective capabilities as a bit mask."""
     complete: bool = True
     """False when the process was gone, or the sensor is not able, before all could be read."""
+    in_memory: bool = False
+    """The program's file is deleted and was never on a disk: a memfd, or one of a tmpfs."""
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ EXEC = struct.Struct("<HHIQQ QI5I2I2III QqqqQQ II 4H 16s24s")
 FORK = struct.Struct("<HHIQQ QI4I2II16s")
 EXIT = struct.Struct("<HHIQQ II")
 SOCKET = struct.Struct("<HHIQQ I6H 16s16s")
-ARGV_TRUNCATED, EXE_TRUNCATED, CWD_TRUNCATED = 1, 2, 4
+ARGV_TRUNCATED, EXE_TRUNCATED, CWD_TRUNCATED, IN_MEMORY = 1, 2, 4, 16
 OUTBOUND, OUTBOUND_FAILED, INBOUND = 1, 2, 3
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -83,6 +83,7 @@ def _exec(buffer: Buffer, at: int, length: int, offset: int) -> Exec:
         FileIdentity(device(dev), ino, size, mtime, ctime),
         links == 0,
         mode, mount_ns, pid_ns, caps,
+        in_memory=flags & IN_MEMORY != 0,
     )  # fmt: skip
 
 

@@ -111,7 +111,9 @@ def fill(record: Exec) -> None:
         _fill_ids(record, status)
     if command and not record.argv:
         record.argv = split_argv(command)
-    record.exe = (exe or record.exe).removesuffix(b" (deleted)")
+    path = exe or record.exe
+    record.exe = path.removesuffix(b" (deleted)")
+    record.in_memory = path.startswith(b"/memfd:") and path != record.exe
     record.cwd = cwd or record.cwd
     _fill_file(record)
     _fill_groups(record)
