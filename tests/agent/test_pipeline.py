@@ -167,13 +167,13 @@ def test_slow_enrichment_never_holds_up_the_sensor(
     rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
 ) -> None:
     hung = threading.Event()
-    real = module.event_of
+    real = module.line_of
 
     def slow(context: Context, record: Record) -> Any:
         hung.wait(30)
         return real(context, record)
 
-    monkeypatch.setattr(module, "event_of", slow)
+    monkeypatch.setattr(module, "line_of", slow)
     way = rig(sensor=SensorSettings(queue_records=1000))
     source = Scripted([exits(300, 300 * number) for number in range(10)])
     pipeline = way.pipeline(source)

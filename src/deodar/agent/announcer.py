@@ -86,7 +86,7 @@ class Announcer:
             event_id = loss or next(self._ids)
             event = {**self._common, "Id": event_id, "Timestamp": now, **fields}
             if self._sightings is not None:
-                self._sightings.note(event)
+                self._sightings.note_event(event)
             reports = (loss,) if loss else ()
             line = orjson.dumps(event)
             self._spool.put(self._packer.pack([line], now, now, (0, 0, 1), reports))

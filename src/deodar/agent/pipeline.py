@@ -19,7 +19,7 @@ import orjson
 from deodar.agent.batch import Batch
 from deodar.agent.enrich.converters import MODULES as _CONVERTERS  # noqa: F401 - enters them
 from deodar.agent.enrich.fields import loss_fields
-from deodar.agent.enrich.registry import TYPES, Event, event_of, follow
+from deodar.agent.enrich.registry import TYPES, Event, follow, line_of
 from deodar.agent.enrich.trust import TrustKeeper
 from deodar.agent.gather.chain import Gatherers
 from deodar.agent.intake import Intake
@@ -259,9 +259,9 @@ class Pipeline:
             self.counters.throttled += 1
             follow(self._context, record)
         else:
-            event = event_of(self._context, record)
-            self._sightings.note(event)
-            self._add(orjson.dumps(event), event["Timestamp"], level)
+            line = line_of(self._context, record)
+            self._sightings.note(line)
+            self._add(line.text, line.time_us, level)
         if self._trust is not None:
             self._trust.note(record)
 

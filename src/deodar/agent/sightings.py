@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from deodar.agent.enrich.registry import Line
+
 SAVE_EVERY = 60.0
+EVERY_US = 1_000_000
+"""µs in which one event of those that are alike is looked at."""
 _log = logger("agent.sightings")
 
 
@@ -35,12 +39,24 @@ class Sightings:
         self._last: dict[int, int] = _read(path) if path is not None else {}
         self._saved: dict[int, int] = dict(self._last)
         self._next = clock() + SAVE_EVERY
+        self._due: dict[tuple[object, ...], int] = {}
 
-    def note(self, event: Mapping[str, Any]) -> None:
+    def note(self, line: Line) -> None:
+        """Take note of an event on its way; of very many that are alike, one in a while."""
+        own = line.told.own
+        mark = (line.event_type, *[own.get(name) for name in self._finder.telling])
+        if line.time_us < self._due.get(mark, 0):
+            return
+        self._due[mark] = line.time_us + EVERY_US
+        names = {name for one in line.told.fragments for name in one.names}
+        known = {name: value for name, value in own.items() if value not in (None, "")}
+        identity = {"EventType": line.event_type, "Timestamp": line.time_us}
+        self.note_event({**dict.fromkeys(names), **known, **identity})
+
+    def note_event(self, event: Mapping[str, Any]) -> None:
         """Take note of an event."""
-        when = event["Timestamp"]
         for number in self._finder.of(event):
-            self._last[number] = when
+            self._last[number] = event["Timestamp"]
 
     def last(self) -> dict[int, int]:
         """Return the time of the last event of each kind that was seen, µs since the epoch."""

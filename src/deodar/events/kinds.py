@@ -43,6 +43,8 @@ class Finder:
     """Finds the kinds that an event tells of. It is asked for every event, so it is quick."""
 
     def __init__(self, kinds: tuple[Kind, ...]) -> None:
+        self.telling = tuple(sorted({name for kind in kinds for name in kind.where}))
+        """Fields whose values tell kinds apart."""
         self._by_type: dict[str, tuple[Kind, ...]] = {}
         for kind in kinds:
             for name in kind.types:

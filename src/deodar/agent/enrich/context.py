@@ -7,6 +7,8 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from deodar.agent.enrich import command_line, proc
 from deodar.agent.enrich.hashes import FileFacts, FileHasher
 from deodar.agent.enrich.host import HostFacts, address_towards
@@ -49,6 +51,7 @@ class Context:
         self.event_ids = event_ids()
         self._server = server
         self._address_until = float("-inf")
+        self._common_text = b""
         self._common: dict[str, Any] = {
             "HostName": host.name,
             "HostIp": "",
@@ -72,7 +75,14 @@ class Context:
         if now >= self._address_until:
             self._common["HostIp"] = address_towards(self._server())
             self._address_until = now + ADDRESS_LIFETIME
+            self._common_text = b""
         return self._common.copy()
+
+    def common_text(self) -> bytes:
+        """Return the fields that every event of this host has, as JSON between the braces."""
+        if time.monotonic() >= self._address_until or not self._common_text:
+            self._common_text = orjson.dumps(self.common())[1:-1]
+        return self._common_text
 
     def started(self, record: Exec, *, look_up: bool = True) -> Process:
         """Put a process that began to run a program into the table, and return it.

@@ -7,15 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deodar.agent.enrich.fields import (
-    as_device,
-    content_fields,
-    owner_fields,
-    parent_fields,
-    parent_ids,
-    process_fields,
-)
-from deodar.agent.enrich.registry import converts
+from deodar.agent.enrich.fields import as_device, content_fields, parent_ids
+from deodar.agent.enrich.fragments import of_owner, of_parent, of_process
+from deodar.agent.enrich.registry import Told, converts
 from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen
 
 if TYPE_CHECKING:
@@ -26,61 +20,57 @@ INBOUND, OUTBOUND = 0, 1
 
 
 @converts(Exec, "process")
-def process(context: Context, record: Exec) -> Event:
+def process(context: Context, record: Exec) -> Told:
     """A program was started."""
     process = context.started(record)
-    return {
-        **process_fields(context, process),
-        **parent_fields(context, process),
+    own: Event = {
         **_kernel_fields(record),
         **content_fields(context, process),
         "LogonRemoteHost": context.logons.remote_host(process.tty),
     }
+    return Told(own, (of_process(context, process), of_parent(context, process)))
 
 
 @converts(Fork, "process_fork")
-def process_fork(context: Context, record: Fork) -> Event:
-    """A process made a copy of itself, which may or may not run another program later."""
-    child = context.forked(record)
-    return {
-        **process_fields(context, child),
-        **parent_fields(context, child),
-    }
+def process_fork(context: Context, record: Fork) -> Told:
+    """A process made a copy of itself that runs no other program, or not at once."""
+    known = context.processes.get(record.child) if record.child.start else None
+    child = known or context.forked(record)
+    return Told({}, (of_process(context, child), of_parent(context, child)))
 
 
 @converts(Exit, "process_terminate")
-def process_terminate(context: Context, record: Exit) -> Event:
+def process_terminate(context: Context, record: Exit) -> Told:
     """A process ended, by itself or by a signal."""
     process = context.ended(record)
-    fields: Event = {
-        **owner_fields(context, record.key, process),
+    own: Event = {
         "ExitCode": None if record.signal else record.exit_code,
         "RunTimeUs": record.run_time_ns // 1000 or None,
         "EndTime": record.time_ns // 1000,
         "ExitSignal": record.signal or None,
     }
     if process is not None:
-        fields.update(parent_ids(context, process))
+        own.update(parent_ids(context, process))
         if not process.image.is_told:
-            fields.update(content_fields(context, process))
-    return fields
+            own.update(content_fields(context, process))
+    return Told(own, (of_owner(context, record.key, process),))
 
 
 @converts(Connection, "connection")
-def connection(context: Context, record: Connection) -> Event:
-    """A TCP connection was made to or from this host, or tried."""
-    return {
-        **_socket_fields(context, record),
+def connection(context: Context, record: Connection) -> Told:
+    """A connection was made to or from this host, or tried."""
+    own: Event = {
         "RemoteIp": record.remote_ip,
         "RemotePort": record.remote_port,
         "Direction": OUTBOUND if record.direction == "outbound" else INBOUND,
     }
+    return _socket(context, record, own)
 
 
 @converts(Listen, "portlisten")
-def portlisten(context: Context, record: Listen) -> Event:
+def portlisten(context: Context, record: Listen) -> Told:
     """A process opened a port for others."""
-    return _socket_fields(context, record)
+    return _socket(context, record, {})
 
 
 def _kernel_fields(record: Exec) -> Event:
@@ -103,12 +93,13 @@ def _kernel_fields(record: Exec) -> Event:
     return fields
 
 
-def _socket_fields(context: Context, record: Connection | Listen) -> Event:
+def _socket(context: Context, record: Connection | Listen, own: Event) -> Told:
     process = context.processes.find(record.key)
-    fields = owner_fields(context, record.key, process)
-    if process is None:
-        fields["UserName"] = context.users.name(record.uid)
-    fields["Protocol"] = record.protocol
-    fields["LocalIp"] = record.local_ip
-    fields["LocalPort"] = record.local_port
-    return fields
+    fields: Event = {
+        "UserName": context.users.name(record.uid) if process is None else None,
+        "Protocol": record.protocol,
+        "LocalIp": record.local_ip,
+        "LocalPort": record.local_port,
+        **own,
+    }
+    return Told(fields, (of_owner(context, record.key, process),))

@@ -17,6 +17,7 @@ from deodar.agent.sensors.base import UNKNOWN_PROCESS, ProcessKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from deodar.agent.enrich.fragments import Fragment
     from deodar.agent.enrich.hashes import FileFacts
 
 KEPT_AFTER_EXIT_NS = 15 * 1_000_000_000
@@ -53,6 +54,10 @@ class Process:
     ended: bool = False
     trust: int | None = None
     """How far the exclusions in force trust it (exclusions.Trust); None when not asked yet."""
+    told: tuple[FileFacts | None, Fragment] | None = None
+    """What events say of it (enrich.fragments), and the facts that this was made with."""
+    told_as_parent: tuple[FileFacts | None, Fragment] | None = None
+    """What events of its children say of it."""
 
 
 class ProcessTable:

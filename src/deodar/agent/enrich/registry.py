@@ -6,31 +6,57 @@ kind is entered by `converts` in a module of `deodar.agent.enrich.converters`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import orjson
+
+from deodar.agent.enrich.fragments import fragment
 from deodar.agent.sensors.base import Exec, Exit, Fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from deodar.agent.enrich.context import Context
+    from deodar.agent.enrich.fragments import Fragment
     from deodar.agent.sensors.base import Record
 
 Event = dict[str, Any]
 R = TypeVar("R")
 
+
+class Told(NamedTuple):
+    """What a converter makes of a record: fields of its own, and what goes before them."""
+
+    own: Event
+    """Fields that are None or "" are left out of the event."""
+    fragments: tuple[Fragment, ...] = ()
+    """What is known of the processes, ready to be used."""
+
+
+class Line(NamedTuple):
+    """An event as it is stored and sent."""
+
+    text: bytes
+    """One object of JSON."""
+    event_type: str
+    time_us: int
+    told: Told
+
+
+Converter = Callable[["Context", R], "Event | Told"]
+
 TYPES: dict[type[Any], str] = {}
 """The type of the event that is made of each kind of record."""
 
-CONVERTERS: dict[type[Any], Callable[[Context, Any], Event]] = {}
+CONVERTERS: dict[type[Any], Converter[Any]] = {}
 
 
-def converts(
-    kind: type[R], event_type: str
-) -> Callable[[Callable[[Context, R], Event]], Callable[[Context, R], Event]]:
-    """Enter a function as the one that makes events of `event_type` of records of `kind`."""
+def converts(kind: type[R], event_type: str) -> Callable[[Converter[R]], Converter[R]]:
+    """Enter a function as the one that makes events of `event_type` of records of `kind`.
 
-    def enter(function: Callable[[Context, R], Event]) -> Callable[[Context, R], Event]:
+    It returns the event's fields, or a `Told` when most of them are ready-made.
+    """
+
+    def enter(function: Converter[R]) -> Converter[R]:
         TYPES[kind] = event_type
         CONVERTERS[kind] = function
         return function
@@ -38,19 +64,25 @@ def converts(
     return enter
 
 
-def event_of(context: Context, record: Record) -> Event:
-    """Return the event that tells of a record; fields that are None or "" are left out.
-
-    Raises KeyError for a kind that is not known.
-    """
+def line_of(context: Context, record: Record) -> Line:
+    """Return the event that tells of a record. Raises KeyError for a kind that is not known."""
     kind = type(record)
-    event = context.common()
-    event["Id"] = next(context.event_ids)
-    event["Timestamp"] = record.time_ns // 1000
-    event["EventType"] = TYPES[kind]
-    for name, value in CONVERTERS[kind](context, record).items():
-        if value is not None and value != "":
-            event[name] = value
+    event_type, time_us = TYPES[kind], record.time_ns // 1000
+    made = CONVERTERS[kind](context, record)
+    told = made if isinstance(made, Told) else Told(made)
+    head = b'{%b,"Id":"%b","Timestamp":%d,"EventType":"%b"' % (
+        context.common_text(),
+        next(context.event_ids).encode(),
+        time_us,
+        event_type.encode(),
+    )
+    parts = [one.text for one in told.fragments]
+    return Line(b"".join((head, *parts, fragment(told.own).text, b"}")), event_type, time_us, told)
+
+
+def event_of(context: Context, record: Record) -> Event:
+    """Return the event that tells of a record as an object; the agent itself needs it as text."""
+    event: Event = orjson.loads(line_of(context, record).text)
     return event
 
 

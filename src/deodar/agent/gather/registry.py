@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deodar.agent.gather.forks import Forks
 from deodar.agent.gather.logons import logon_gatherer
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
     from deodar.agent.gather.chain import Gatherer
     from deodar.agent.settings import AgentSettings
 
-GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (logon_gatherer,)
+GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
+    Forks,
+    logon_gatherer,
+)
 
 
 def gatherers(context: Context, settings: AgentSettings) -> list[Gatherer]:

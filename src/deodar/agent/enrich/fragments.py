@@ -1,0 +1,71 @@
+"""The part of an event's JSON that tells of a process, made once and used for all its events.
+
+Most of an event is about the process that acts, and that does not change. A fragment is the text
+of some fields, ready to stand between the braces of an object; it is kept with the process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from deodar.agent.enrich.fields import owner_fields, parent_fields, process_fields
+
+if TYPE_CHECKING:
+    from deodar.agent.enrich.context import Context
+    from deodar.agent.enrich.processes import Process
+    from deodar.agent.enrich.registry import Event
+    from deodar.agent.sensors.base import Act, ProcessKey
+
+
+class Fragment(NamedTuple):
+    """Some fields as JSON."""
+
+    text: bytes
+    """`,"Name":value` for each; starts with a comma, empty when there are none."""
+    names: frozenset[str] = frozenset()
+
+
+NOTHING = Fragment(b"")
+
+
+def fragment(fields: Event) -> Fragment:
+    """Return fields as a fragment; those that are None or "" are left out."""
+    known = {name: value for name, value in fields.items() if value is not None and value != ""}
+    if not known:
+        return NOTHING
+    return Fragment(b"," + orjson.dumps(known)[1:-1], frozenset(known))
+
+
+def of_process(context: Context, process: Process) -> Fragment:
+    """Return what is known of a process."""
+    facts = context.facts(process)
+    kept = process.told
+    if kept is None or kept[0] is not facts:
+        kept = process.told = (facts, fragment(process_fields(context, process)))
+    return kept[1]
+
+
+def of_parent(context: Context, process: Process) -> Fragment:
+    """Return what is known of a process's parent."""
+    parent = context.processes.get(process.parent)
+    if parent is None:
+        return fragment(parent_fields(context, process))
+    facts = context.facts(parent)
+    kept = parent.told_as_parent
+    if kept is None or kept[0] is not facts:
+        kept = parent.told_as_parent = (facts, fragment(parent_fields(context, process)))
+    return kept[1]
+
+
+def of_owner(context: Context, key: ProcessKey, process: Process | None) -> Fragment:
+    """Return what is known of the process that an event is about, be it only its id."""
+    if process is not None:
+        return of_process(context, process)
+    return fragment(owner_fields(context, key, None))
+
+
+def of_actor(context: Context, record: Act) -> Fragment:
+    """Return what is known of the process that did something."""
+    return of_owner(context, record.key, context.processes.find(record.key))
