@@ -41,7 +41,9 @@ PARTS = {
         "memfd.h",
         "module_calls.h",
         "call_records.h",
+        "module_records.h",
     ),
+    "modules": ("module_records.h",),
     "pam": ("pam.h", "pam_records.h"),
 }
 """Blobs and their sources beside NAME.bpf.c, NAME.layout.c and what all share."""

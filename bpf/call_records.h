@@ -4,6 +4,7 @@
 #define DEODAR_CALL_RECORDS_H
 
 #include "head.h"
+#include "module_records.h"
 
 /* 32 to 39 are of memory, processes, the kernel; 40 to 55 of sockets, terminals and pipes. */
 enum call_kind {
@@ -41,13 +42,6 @@ struct memfd_record {
 	u32 reserved;
 	char name[NAME_BYTES]; /* "memfd:" and what its maker called it */
 };
-
-enum module_operation {
-	MODULE_LOAD = 1,
-	MODULE_UNLOAD,
-};
-
-#define MODULE_NAME_BYTES 64
 
 struct module_record {
 	struct record_head head;

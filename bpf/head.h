@@ -23,6 +23,8 @@ enum record_kind {
 	RECORD_CALLS = 32,
 	/* the part `pam` */
 	RECORD_PAM = 56,
+	/* the part `modules` */
+	RECORD_MODULES = 60,
 	MOST_RECORD_KINDS = 64,
 };
 

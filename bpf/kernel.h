@@ -253,6 +253,11 @@ struct pt_regs { /* of x86-64; a 32-bit call has its arguments in bx, cx, dx, si
 	unsigned long orig_ax; /* number of the system call */
 };
 
+struct module {
+	char name[56];
+	unsigned long taints;
+};
+
 struct bpf_prog_aux {
 	u32 id;
 	const char *attach_func_name;

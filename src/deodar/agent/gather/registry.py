@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deodar.agent.gather.forks import Forks
 from deodar.agent.gather.logons import logon_gatherer
+from deodar.agent.gather.modules import module_gatherer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
     Forks,
     logon_gatherer,
+    module_gatherer,
 )
 
 
