@@ -13,7 +13,9 @@ from rich.console import Console
 
 from bench.report import Line, table
 
-NAMES = ("normalization", "ingest", "events_api", "whole_way", "agent_cost", "agent_idle")
+NAMES = (
+    "normalization", "ingest", "events_api", "whole_way", "agent_cost", "agent_idle", "hashing",
+)  # fmt: skip
 LONGEST = 900
 
 

@@ -61,7 +61,8 @@ def main() -> None:
 
 def children(pid: int) -> list[int]:
     """Return the processes that the agent has started and that run."""
-    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has children of its own
+    return [int(child) for each in lists for child in each.read_text().split()]
 
 
 def resident(pid: int) -> int:

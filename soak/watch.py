@@ -66,8 +66,8 @@ def look(pid: int, at: float) -> Sample:
 
 
 def _children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
-    return [int(child) for child in text.split()]
+    lists = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has children of its own
+    return [int(child) for each in lists for child in each.read_text("ascii").split()]
 
 
 def _resident(pid: int) -> int:

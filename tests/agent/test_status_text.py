@@ -20,7 +20,12 @@ def well(**changes: object) -> status.AgentStatus:
         "sensor": status.SensorStatus("bpf", "eBPF", spare=["audit", "proc"], received=12),
         "pipeline": status.PipelineStatus(events=12),
         "hashes": status.HashStatus(
-            hits=40, misses=9, pid=77, starts=1, limited={"fuzzy hash: file too large": 2}
+            hits=40,
+            misses=9,
+            pid=77,
+            starts=1,
+            processor_seconds=2.5,
+            limited={"fuzzy hash: file too large": 2},
         ),
         "spool": status.SpoolStatus(2, 5, 2_000_000, 536_870_912, 30),
         "uplink": status.UplinkStatus(
@@ -50,7 +55,7 @@ def test_agent_that_is_well_needs_no_attention() -> None:
         "12 made, 7 delivered",
         "queue        0 records",
         "5 events wait, the oldest for 30 s; 2.0 MB of 536.9 MB on disk",
-        "hashes       9 files read, 40 known, 0 wait; process 77, 1 starts",
+        "hashes       9 files read, 40 known, 0 wait; process 77, 1 starts, 2.5 s of",
         "2 files without fuzzy hash: file too large",
         "lost         none since the start",
     ):

@@ -102,6 +102,7 @@ class HashStatus(msgspec.Struct, frozen=True):
     waiting: int = 0
     starts: int = 0
     pid: int | None = None
+    processor_seconds: float = 0.0
     skipped: dict[str, int] = {}
     """Files by the reason why facts about them are missing."""
     limited: dict[str, int] = {}

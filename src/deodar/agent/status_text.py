@@ -209,7 +209,8 @@ def _hashes(status: AgentStatus) -> Iterator[Line]:
     hashes = status.hashes
     process = f"process {hashes.pid}" if hashes.pid is not None else "no process"
     files = f"{hashes.misses} files read, {hashes.hits} known, {hashes.waiting} wait"
-    yield "hashes", f"{files}; {process}, {hashes.starts} starts"
+    taken = f"{hashes.processor_seconds:.1f} s of processor time"
+    yield "hashes", f"{files}; {process}, {hashes.starts} starts, {taken}"
     if hashes.timeouts:
         yield "hashes", f"{hashes.timeouts} events did not wait for them any longer"
     for reason, count in hashes.limited.items():

@@ -19,6 +19,7 @@ def test_what_is_saved_up_can_be_spent_at_once_and_comes_back_slowly() -> None:
     assert budget.level() == BURST
     budget.spend(BURST)
     assert not budget.allows()
+    assert budget.spent == BURST
     clock.now += 10
     assert budget.level() == pytest.approx(1.0)
     assert budget.allows()

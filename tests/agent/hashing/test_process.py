@@ -69,6 +69,18 @@ def test_it_is_small_and_humble(process: HashProcess, opened: Callable[[bytes], 
     assert {int(link.name) for link in (folder / "fd").iterdir()} == {0, 1, 2, 3, 4}
 
 
+def test_signals_for_the_agent_do_not_end_it(
+    process: HashProcess, opened: Callable[[bytes], Opened]
+) -> None:
+    digest(process, opened(CONTENT))
+    pid = process.pid
+    assert pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT):  # of systemd, of a terminal
+        os.kill(pid, number)
+    assert digest(process, opened(b"after")) == hashlib.sha256(b"after").hexdigest()
+    assert process.pid == pid
+
+
 def test_quick_lane_does_not_wait_for_the_slow_one(
     process: HashProcess, opened: Callable[[bytes], Opened]
 ) -> None:

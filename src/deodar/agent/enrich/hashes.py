@@ -55,6 +55,8 @@ class HashCounters:
     starts: int
     """Starts of the hash process."""
     pid: int | None
+    processor_seconds: float
+    """What it took."""
     skipped: dict[str, int]
     """Files by the reason why facts about them are missing."""
     limited: dict[str, int]
@@ -144,6 +146,7 @@ class FileHasher:
             waiting=hashing.quick.waiting + hashing.slow.waiting,
             starts=hashing.process.starts,
             pid=hashing.process.pid,
+            processor_seconds=hashing.budget.spent,
             skipped=hashing.tally.by_reason(),
             limited=hashing.tally.by_reason(by_setting=True),
         )
@@ -168,6 +171,8 @@ class FileHasher:
     def _cached(self, identity: FileIdentity | None, paths: Sequence[str]) -> FileFacts | None:
         found = self._cache.get(identity)
         if found is None or found.rest is not Rest.SKIPPED or identity in self._running:
+            return found
+        if not self._hashing.has_time_for_fuzzy:
             return found
         job = Job(identity, paths, self._hashing.finish)
         job.facts = replace(found, rest=Rest.COMING)

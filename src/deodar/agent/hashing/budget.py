@@ -27,6 +27,8 @@ class Budget:
         self._rate = percent / 100
         self._clock = clock
         self._level = BURST
+        self.spent = 0.0
+        """Seconds since the start."""
         self._then = clock()
         self._lock = threading.Lock()
 
@@ -39,6 +41,7 @@ class Budget:
         with self._lock:
             self._refill()
             self._level -= seconds
+            self.spent += seconds
 
     def level(self) -> float:
         """Return the seconds that are left, below 0 for a debt."""

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import struct
+import sys
 
 NOBODY = 65534
 NICE = 19
@@ -94,7 +95,8 @@ def give_up_rights(kept: int) -> None:
         (resource.RLIMIT_NOFILE, DESCRIPTORS),
         (resource.RLIMIT_AS, MEMORY),
     ):
-        resource.setrlimit(what, (limit, limit))
+        lower = min(limit, _limit(what))
+        resource.setrlimit(what, (lower, lower))
     _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.geteuid() == 0:
         _become_nobody()
@@ -135,6 +137,12 @@ def filter_program(architecture: int, forbidden: list[int]) -> bytes:
         (RETURN, 0, 0, REFUSED),
     ]
     return b"".join(struct.pack("HBBI", *step) for step in steps)
+
+
+def _limit(what: int) -> int:
+    """Return the limit in force, which cannot be raised."""
+    hard = resource.getrlimit(what)[1]
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 def _machine() -> int | None:

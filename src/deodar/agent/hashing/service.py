@@ -72,9 +72,14 @@ class Hashing:
             self.tally.add(Skip.QUEUE)
         return taken
 
+    @property
+    def has_time_for_fuzzy(self) -> bool:
+        """Whether another file would get its fuzzy hash."""
+        return self.slow.waiting < FUZZY_WAITING and self.budget.allows(fuzzy=True)
+
     def begin_fuzzy(self, job: Job) -> bool:
-        """Take a file of which only the fuzzy hash is missing, if there is time for it."""
-        return self.budget.allows(fuzzy=True) and self.slow.put(job)
+        """Take a file of which only the fuzzy hash is missing; False when too many wait."""
+        return self.slow.put(job)
 
     def finish(self, job: Job) -> None:
         """Take a job back from its lane."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import _thread
 import os
+import signal
 import struct
 import sys
 import time
@@ -31,6 +32,8 @@ _FD = struct.Struct("i")
 def main() -> None:
     """Give up rights, then answer until the agent is gone."""
     parent = int(sys.argv[1])
+    for number in (signal.SIGINT, signal.SIGTERM):  # they mean the agent, which ends this in time
+        signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH)
     quick, slow = (_lane(number) for number in wire.LANES)
     confine.give_up_rights(wire.FIRST_DESCRIPTOR + len(wire.LANES))
