@@ -42,8 +42,6 @@ def main(arguments: Sequence[str]) -> int:
     print(table(runs))
     if options.tests:
         print("Only some tests ran, so this is not kept.")
-    else:
-        keep(options.kept, runs)
     return 0 if all(run.good for run in runs.values()) else 1
 
 
@@ -68,6 +66,8 @@ def _run_all(names: Sequence[str], place: Path, options: argparse.Namespace) -> 
         print(f"{name}: up to {plan.KERNEL_SECONDS / 60:.0f} minutes …", flush=True)
         runs[name] = boots.run(plan.KERNELS[name], place, logs / f"{name}.log", options.tests)
         _print_run(runs[name])
+        if not options.tests:
+            keep(options.kept, {name: runs[name]})
     return runs
 
 
