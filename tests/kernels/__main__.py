@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     if lacking := missing(*PROGRAMS):
         print(f"Needs {lacking}; run: tools/debian-packages test", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # no machine runs on
     names = options.kernels or list(plan.KERNELS)
     with tempfile.TemporaryDirectory(prefix="kernels-") as place:
         runs = _run_all(names, Path(place), options)
