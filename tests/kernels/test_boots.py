@@ -8,31 +8,20 @@ import pytest
 from tests.kernels import boots, plan, tree
 from tests.kernels.results import Account
 from tests.machines.debian import missing
-from tests.machines.emulator import Emulator
 from tests.machines.kernels import Stock
 
 
-@pytest.fixture
-def machine(tmp_path):
-    """Return a running machine that has nothing to boot."""
-    if lacking := missing("qemu-system-x86_64"):
-        pytest.skip(f"needs {lacking}")
-    made = Emulator(tmp_path / "log", "-m", "64", "-net", "none")
-    yield made
-    made.stop()
-
-
-def test_guest_that_hangs_is_ended(machine, monkeypatch):
+def test_guest_that_hangs_is_ended(silent, monkeypatch):
     monkeypatch.setattr(plan, "KERNEL_SECONDS", 3.0)
-    run = boots.follow(machine, Account("2026-01-02", ""))
+    run = boots.follow(silent, Account("2026-01-02", ""))
     assert run.trouble.startswith("ended after 3 s; last words: ")
-    assert machine.process.returncode is not None
+    assert silent.process.returncode is not None
     assert not run.good
 
 
-def test_guest_that_goes_off_early_is_told(machine):
-    machine.process.kill()
-    run = boots.follow(machine, Account("2026-01-02", ""))
+def test_guest_that_goes_off_early_is_told(silent):
+    silent.process.kill()
+    run = boots.follow(silent, Account("2026-01-02", ""))
     assert run.trouble.startswith(boots.WENT_OFF)
 
 

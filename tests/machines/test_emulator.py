@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.machines.debian import missing
-from tests.machines.emulator import Emulator
-
-
-@pytest.fixture
-def silent(tmp_path):
-    if lacking := missing("qemu-system-x86_64"):
-        pytest.skip(f"needs {lacking}")
-    machine = Emulator(tmp_path / "log", "-m", "64", "-net", "none")
-    yield machine
-    machine.stop()
 
 
 def test_silence_ends_at_its_limit(silent):

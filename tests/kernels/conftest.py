@@ -1,0 +1,3 @@
+from tests.machines.conftest import silent
+
+__all__ = ["silent"]
