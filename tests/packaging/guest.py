@@ -25,6 +25,7 @@ PORT = int(os.environ["SERVER_PORT"])
 STATE = Path("/var/lib/deodar-agent")
 CGROUP = Path("/sys/fs/cgroup/system.slice/deodar-agent.service")
 UNIT = "deodar-agent.service"
+AUDIT_SOCKET = "systemd-journald-audit.socket"
 CEILINGS = (
     *("memory.high", "memory.max", "memory.swap.max", "cpu.max", "cpu.weight"),
     *("io.weight", "pids.max"),
@@ -103,11 +104,15 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         source.close()
 
 
-def use_sensor(name: str) -> None:
+def use_sensor(*names: str) -> None:
     settings = tomllib.loads((STATE / "agent.toml").read_text())
-    settings.setdefault("sensor", {})["order"] = [name]
+    settings.setdefault("sensor", {})["order"] = list(names)
     (STATE / "agent.toml").write_text(tomli_w.dumps(settings))
     run("systemctl", "restart", UNIT)
+
+
+def sensor_status() -> dict[str, object]:
+    return json.loads(run("deodar", "agent", "status", "--json", "--dir", str(STATE)))["sensor"]
 
 
 def audit_state() -> dict[str, object]:
@@ -119,10 +124,12 @@ def audit_state() -> dict[str, object]:
 
 def tiers() -> None:
     run("systemctl", "stop", UNIT)
+    run("systemctl", "start", AUDIT_SOCKET)
     before = audit_state()
     use_sensor("audit")
     first = wait_active()
     during = audit_state()
+    tell("journal", socket=run("systemctl", "is-active", AUDIT_SOCKET), **sensor_status())
     os.kill(first, signal.SIGKILL)
     second = wait_active(other_than=first)
     mark("tier-audit")  # of the one that ends in good order, with all that it saw
@@ -192,6 +199,15 @@ def removal() -> None:
     tell("removal", said=removed.splitlines()[-1:], left=left.split(), **audit_state())
 
 
+def locked() -> None:
+    """Install it again on a host whose audit rules are locked, which lasts until the next boot."""
+    audit_control.set_enabled(audit_control.LOCKED)
+    run("dpkg", "-i", *map(str, Path("/root").glob("*.deb")))
+    use_sensor("audit", "proc")
+    wait_active()
+    tell("locked", rules=audit_state()["rules"], **sensor_status())
+
+
 def main() -> None:
     boot()
     network()
@@ -202,6 +218,7 @@ def main() -> None:
     with CONSOLE.open() as console:
         console.readline()
     removal()
+    locked()
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
     assert ceilings["io.weight"] == "default 50"
     assert ceilings["pids.max"] == "64"
 
+    journal = emulator.seen("journal", 120)
+    assert (journal["name"], journal["socket"]) == ("audit", "active")
+    (advice,) = journal["advice"]
+    for verb in ("stop", "disable", "mask"):
+        assert f"systemctl {verb} systemd-journald-audit.socket" in advice
+
     audit = emulator.seen("audit", 120)
     assert audit["during"]["rules"] == 2
     assert audit["restarted"]
@@ -74,3 +80,10 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
     removal = emulator.seen("removal", 90)
     assert {name: removal[name] for name in audit["before"]} == audit["before"]
     assert [path for path in removal["left"] if "systemd/units" not in path] == []
+
+    locked = emulator.seen("locked", 150)
+    assert (locked["name"], locked["rules"]) == ("proc", 0)
+    (refused,) = locked["refused"]
+    assert refused["name"] == "audit"
+    assert "auditctl -e 2" in refused["reason"]
+    assert "/etc/audit/rules.d" in refused["reason"]

@@ -12,6 +12,7 @@ from deodar.tasks.errors import InvalidSetting
 
 HIDDEN = "***"
 """What is shown, and taken back, in place of a password."""
+NO_PROXY = "no proxy is named; set ProxyServer=host:port, or UseProxy=No"
 _MAXIMUM_LENGTH = 1024
 _HIGHEST_PORT = 65535
 
@@ -31,7 +32,7 @@ class ProxyServer(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_proxy(text: str) -> ProxyServer:
     """Return the parts of the setting. Raises InvalidSetting; the text never has the password."""
-    if problem := proxy_problem(text) or ("" if text else "no proxy is named"):
+    if problem := proxy_problem(text) or ("" if text else NO_PROXY):
         raise InvalidSetting(problem, setting="ProxyServer")
     signing, address = _divided(text)
     user, _, password = signing.partition(":")
