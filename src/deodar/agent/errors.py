@@ -7,8 +7,9 @@ The tree::
     │   ├── NotEnrolledError      the folder holds no agent that a server knows
     │   ├── TokenError            an enrolment token is cut, changed or of another version
     │   ├── EnrolmentError        the server did not take the token, or is not the one it names
-    │   └── CertificateRefused    65: a certificate cannot be used
-    │       └── NoCertificate     65: one that is needed is missing
+    │   ├── CertificateRefused    65: a certificate cannot be used
+    │   │   └── NoCertificate     65: one that is needed is missing
+    │   └── UnusableFile          a file that is watched cannot be read
     └── SensorError               see deodar.agent.sensors.errors
 
 The packages control, journal and tasks have trees of their own.
@@ -43,3 +44,7 @@ class CertificateRefused(AgentError):  # noqa: N818
 
 class NoCertificate(CertificateRefused):
     """A certificate that is needed is missing."""
+
+
+class UnusableFile(AgentError):  # noqa: N818
+    """A file is there and cannot be used; the text names it and says why."""
