@@ -15,11 +15,11 @@ def test_the_best_source_that_works_covers_a_kind() -> None:
 
 
 def test_what_keeps_a_kind_away_is_told() -> None:
-    refused = [("bpf/files", "the verifier refused it"), ("watch/accounts", "no inotify")]
+    refused = [("bpf/files", "the verifier refused it"), ("watch/state", "no inotify")]
     found = by_number(["agent", "bpf/core"], refused, {})
     assert not found[3].covered
     assert found[3].why_not == "bpf/files: the verifier refused it"
-    assert found[14].why_not == "watch/accounts: no inotify"
+    assert found[14].why_not == "watch/state: no inotify"
     assert found[12].why_not == NO_SOURCE
 
 

@@ -282,6 +282,8 @@ LINUX_LOG: tuple[dict[str, Any], ...] = (
         "TargetHome": "/home/anna",
         "TargetShell": "/bin/bash",
         "ChangedFields": "groups: anna -> anna, sudo",
+        "ChangedFile": "/etc/group",
+        "ChangedMeanwhile": 0,
     },
     {
         "LinuxEventType": "ServiceCreated",
@@ -289,7 +291,16 @@ LINUX_LOG: tuple[dict[str, Any], ...] = (
         "ServiceName": "sample.service",
         "ServicePath": "/etc/systemd/system/sample.service",
         "ServiceCommand": "/usr/local/bin/sample --daemon",
-        "ServiceState": "stopped",
+        "ServiceManager": "anna",
+        "ChangedFile": "/etc/systemd/system/sample.service",
+        "ChangedMeanwhile": 1,
+    },
+    {
+        "LinuxEventType": "ServiceStarted",
+        "LinuxOperationResult": "success",
+        "ServiceName": "sample.service",
+        "ServiceState": "started",
+        "ServiceGroup": "/system.slice/sample.service",
     },
     {
         "LinuxEventType": "ScheduledTaskCreated",

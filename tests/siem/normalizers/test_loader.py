@@ -271,7 +271,8 @@ IN_EXTRA = {
         "DllDevice DllInode DllDeleted DroppedDevice DroppedInode PathFromProcess AlreadyRunning",
         "FilesCreated FilesModified FilesRenamed FilesAttributes FilesDeleted FileMemoryBacked",
         "InterpretedFileContent InterpretedFileContentTruncated DnsId AgentUnclean",
-        "TargetStartupParameters TargetHome TargetShell LogonRequestedBy",
+        "TargetStartupParameters TargetHome TargetShell ChangedFile ChangedMeanwhile",
+        "ServiceManager ServiceGroup LogonRequestedBy",
     )
     for name in line.split()
 }

@@ -1,5 +1,11 @@
 """The modules that make events of records; to name them here is to enter them into the registry."""
 
-from deodar.agent.enrich import access_events, events, kernel_events, logon_events
+from deodar.agent.enrich import (
+    access_events,
+    events,
+    kernel_events,
+    logon_events,
+    system_events,
+)
 
-MODULES = (access_events, events, kernel_events, logon_events)
+MODULES = (access_events, events, kernel_events, logon_events, system_events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorError
+from deodar.agent.watch.state import StateWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[AgentSettings, StateDirectory], Watcher]
 
-WATCHERS: tuple[Maker, ...] = ()
+WATCHERS: tuple[Maker, ...] = (StateWatcher,)
 
 
 class Watchers:
