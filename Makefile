@@ -33,8 +33,10 @@ soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event acc
 	tools/debian-packages soak
 	$(BIN)/python -m soak $(ARGS)
 
-seen: $(VENV)/.ready  ## run the tests of settings and note what they saw, for the docs (root)
+seen: $(VENV)/.ready  ## run the tests of settings and telemetry, note what they saw for the docs (root)
+	tools/debian-packages test
 	$(BIN)/pytest tests -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
+	$(BIN)/pytest tests -m kind --kinds docs/reference/telemetry.seen.json $(ARGS)
 	$(MAKE) docs
 
 test-kernels: $(VENV)/.ready  ## the sensors' tests on Debian's stock kernels, emulated (root; ARGS=bookworm: one)

@@ -9,18 +9,25 @@ from pathlib import Path
 import pytest
 from tests.seen import SeenBook, full_name
 
+from deodar.events.kinds import KINDS
+from deodar.tasks.reference import declared
+
 pytest_plugins = ["tests.store.fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that collects what tests of settings saw."""
+    """Add the options that collect what tests saw."""
     parser.addoption("--seen", type=Path, metavar="FILE", help="write what tests of settings saw")
+    parser.addoption("--kinds", type=Path, metavar="FILE", help="write what tests of kinds saw")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to collect what tests of settings saw, if asked to."""
+    """Begin to collect what tests saw, if asked to."""
     if file := config.getoption("--seen"):
-        config.pluginmanager.register(SeenBook(file), "seen-book")
+        config.pluginmanager.register(SeenBook(file, "saw", declared()), "seen-settings")
+    if file := config.getoption("--kinds"):
+        numbers = [str(kind.number) for kind in KINDS]
+        config.pluginmanager.register(SeenBook(file, "kind", numbers), "seen-kinds")
 
 
 @pytest.fixture
@@ -33,6 +40,20 @@ def saw(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
     def note(setting: str, text: str) -> None:
         request.node.user_properties.append(("saw", (full_name(setting), text)))
+
+    return note
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> Callable[[int, str], None]:
+    """Return a function that notes what was seen of a kind of telemetry, for the page in the docs.
+
+    Call it as ``kind(12, "asked by dig and by getaddrinfo")``; it counts once the test has passed.
+    The test carries ``@pytest.mark.kind``.
+    """
+
+    def note(number: int, text: str) -> None:
+        request.node.user_properties.append(("kind", (str(number), text)))
 
     return note
 

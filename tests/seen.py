@@ -1,23 +1,30 @@
-"""What tests saw of the agent's settings: collected into one JSON file for the page in the docs."""
+"""What tests saw of settings, and of kinds of telemetry: collected for the pages in the docs."""
 
 from __future__ import annotations
 
 import difflib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deodar.tasks.reference import declared
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Seen = dict[str, list[dict[str, str]]]
 
 
 class SeenBook:
-    """Notes what passed tests saw; at the end it replaces these settings' entries in the file."""
+    """Notes what passed tests saw; at the end it replaces these entries of the file."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, name: str, order: Iterable[str]) -> None:
+        """`name` is that of the tests' property; `order` lists all that can be seen."""
         self._file = file.absolute()
+        self._name = name
+        self._order = order
         self._seen: Seen = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -25,16 +32,16 @@ class SeenBook:
         if report.when != "call" or not report.passed:
             return
         for name, value in report.user_properties:
-            if name == "saw":
-                setting, text = value
+            if name == self._name:
+                what, text = value
                 entry = {"test": report.nodeid, "saw": text}
-                self._seen.setdefault(setting, []).append(entry)
+                self._seen.setdefault(what, []).append(entry)
 
     def pytest_sessionfinish(self) -> None:
         """Write the file."""
         before: Seen = json.loads(self._file.read_text("utf-8")) if self._file.is_file() else {}
         merged = before | self._seen
-        ordered = {name: merged[name] for name in declared() if name in merged}
+        ordered = {name: merged[name] for name in self._order if name in merged}
         aside = self._file.with_suffix(".new")
         aside.write_text(json.dumps(ordered, indent=2, ensure_ascii=False) + "\n", "utf-8")
         aside.replace(self._file)

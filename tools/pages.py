@@ -21,6 +21,7 @@ PAGES = {
     "kernels.md": "tests.kernels.page",
     "kesl-control.md": "deodar.agent.kesl_control",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",
+    "telemetry.md": "deodar.events.kinds_reference",
 }
 """Each page and the module whose ``page()`` returns its text."""
 

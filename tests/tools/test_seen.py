@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.seen import SeenBook, full_name
 
+from deodar.tasks.reference import declared
+
 SYNC, TIMEOUT = "KATAEDR.SynchronizationPeriod", "KATAEDR.RequestTimeout"
 
 
@@ -27,7 +29,7 @@ def test_a_run_replaces_what_it_tells_of(tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
     old = [{"test": "tests/old.py::test_old", "saw": "old"}]
     file.write_text(json.dumps({TIMEOUT: old, SYNC: old, "KATAEDR.Gone": old}))
-    book = SeenBook(file)
+    book = SeenBook(file, "saw", declared())
     for text in ("one", "two"):
         book.pytest_runtest_logreport(_report("passed", SYNC, text))
     book.pytest_runtest_logreport(_report("failed", TIMEOUT, "three"))
@@ -43,7 +45,7 @@ def test_a_run_replaces_what_it_tells_of(tmp_path: Path) -> None:
 
 
 def test_the_first_run_makes_the_file(tmp_path: Path) -> None:
-    book = SeenBook(tmp_path / "seen.json")
+    book = SeenBook(tmp_path / "seen.json", "saw", declared())
     book.pytest_runtest_logreport(_report("passed", SYNC, "one"))
     book.pytest_sessionfinish()
     assert list(json.loads((tmp_path / "seen.json").read_text())) == [SYNC]
@@ -60,4 +62,12 @@ def test_the_section_of_a_name_may_be_left_out() -> None:
 def test_a_test_may_tell_what_it_saw(saw, request: pytest.FixtureRequest) -> None:
     saw("KATAEDR.Port", "seen")
     assert request.node.user_properties == [("saw", ("KATAEDR.Endpoints.Port", "seen"))]
+    request.node.user_properties.clear()
+
+
+def test_a_test_may_tell_which_kind_of_telemetry_it_saw(
+    kind, request: pytest.FixtureRequest
+) -> None:
+    kind(12, "seen")
+    assert request.node.user_properties == [("kind", ("12", "seen"))]
     request.node.user_properties.clear()
