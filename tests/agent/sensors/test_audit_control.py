@@ -31,6 +31,14 @@ def test_exit_rule_does_not_ask_for_success():
     assert words[3 + 231 // 32] == 1 << 231 % 32
 
 
+def test_rule_for_a_range_of_the_first_argument():
+    words = struct.unpack_from("<260I", control.call_rule(0xC000003E, (101,), first=(4, 6)))
+    assert words[2] == 5
+    assert words[67:72] == (11, 104, 200, 200, 210)
+    assert words[131:136] == (0xC000003E, 1, 4, 6, len(control.KEY))
+    assert words[195:200] == (0x40000000, 0x40000000, 0x60000000, 0x50000000, 0x40000000)
+
+
 @pytest.mark.root
 def test_rule_comes_and_goes():
     calls = control.ARCHITECTURES[platform.machine()]

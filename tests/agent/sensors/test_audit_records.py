@@ -90,6 +90,25 @@ def test_events_that_interleave_stay_apart():
     assert grouper.add(EOE, STAMP) is None
 
 
+def test_target_and_module_are_read():
+    event = group([(1300, CALL), (1318, "opid=4711 oauid=0"), (1330, 'name="snd"')])
+    assert (event.target, event.module) == (4711, b"snd")
+
+
+def test_loads_of_programs_are_noted_for_events_that_come_to_their_end(monkeypatch):
+    monkeypatch.setattr(module, "MOST_PROGRAMS", 2)
+    grouper = Grouper()
+    grouper.add(1334, STAMP + "prog-id=8 op=LOAD")
+    grouper.add(1334, "audit(1.000:5): prog-id=9 op=UNLOAD")
+    assert grouper.add(1300, STAMP + CALL) is None
+    assert grouper.add(EOE, STAMP).program == 8
+    for serial in range(9):
+        grouper.add(1334, f"audit(1.000:{serial}): prog-id={serial} op=LOAD")
+    assert grouper.abandoned() == 0
+    grouper.add(1300, "audit(1.000:1): " + CALL)
+    assert grouper.add(EOE, "audit(1.000:1): ").program == 0
+
+
 def test_events_that_never_end_are_dropped(monkeypatch):
     monkeypatch.setattr(module, "MOST_EVENTS", 2)
     grouper = Grouper()

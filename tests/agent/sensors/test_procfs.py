@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from deodar.agent.sensors import procfs
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, Exec, ProcessKey
-from deodar.agent.sensors.procfs import Keys, cgroup_id, fill, read_stat, terminal_name
+from deodar.agent.sensors.procfs import Keys, cgroup_id, fill, host_pid, read_stat, terminal_name
 
 GONE = 2**22 + 5
 
@@ -132,3 +133,28 @@ def test_cgroup_of_this_process():
         pytest.skip("no cgroup2 hierarchy is mounted")
     assert cgroup_id(b"/") > 0
     assert cgroup_id(b"/no such group") == 0
+
+
+def test_a_number_means_the_process_of_a_thread_in_the_same_namespace():
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert host_pid(os.getpid(), child.pid) == child.pid
+        child.kill()
+    assert host_pid(os.getpid(), threading.get_native_id()) == os.getpid()
+    assert host_pid(GONE, GONE) == GONE
+
+
+@pytest.mark.root
+def test_a_number_of_another_namespace_is_found_out():
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c"]
+    script = "sleep 60 & grep NSpid /proc/$!/status; wait"
+    with subprocess.Popen([*command, script], stdout=subprocess.PIPE, text=True) as outer:
+        inside = int(outer.stdout.readline().split()[-1])
+        (shell,) = children(outer.pid)
+        sleeper = children(shell)[0]
+        assert host_pid(shell, inside) == sleeper
+        assert host_pid(shell, 4_000_000) == 0
+        outer.kill()
+
+
+def children(pid):
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

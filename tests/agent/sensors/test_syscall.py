@@ -42,6 +42,18 @@ def test_elements_of_a_hash_map_are_listed_and_taken_out():
 
 
 @pytest.mark.root
+def test_programs_and_maps_are_found_by_their_numbers(bpf):
+    number, *_ = syscall.program_info(bpf.session.loaded.programs["deodar_fork"])
+    assert syscall.program_by_id(number) == (26, b"deodar_fork")
+    info = syscall.buffer(bytes(80))
+    ring = struct.pack("<IIQ", bpf.session.loaded.maps["ring"], 80, syscall.address(info))
+    syscall.bpf(syscall.OBJECT_INFO, ring)
+    assert syscall.map_by_id(struct.unpack_from("<I", info.raw, 4)[0]) == (27, b"ring")
+    with pytest.raises(FileNotFoundError):
+        syscall.program_by_id(0xFFFFFFF0)
+
+
+@pytest.mark.root
 def test_statistics_are_on_while_the_descriptor_is_open(bpf):
     program = bpf.session.loaded.programs["deodar_fork"]
     descriptor = syscall.enable_statistics()

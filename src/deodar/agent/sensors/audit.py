@@ -1,4 +1,4 @@
-"""The sensor on the kernel's audit system: program starts with arguments, and ordinary exits.
+"""The sensor on the kernel's audit system: program starts, ordinary exits, some other calls.
 
 It reads the multicast group for log readers, so it works beside auditd, whoever of the two came
 first; where there is no auditd the kernel may also print records to its own log. Not seen this
@@ -11,11 +11,12 @@ from __future__ import annotations
 import errno
 import platform
 import struct
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from deodar.agent.sensors import audit_calls, audit_readers, audit_settings
 from deodar.agent.sensors import audit_control as control
-from deodar.agent.sensors import audit_readers, audit_settings
 from deodar.agent.sensors.audit_records import AuditEvent, Grouper, to_exec
 from deodar.agent.sensors.base import Exec, Exit, ProcessKey, Record
 from deodar.agent.sensors.cleanup import remove_rules
@@ -46,7 +47,7 @@ class AuditSensor(NetlinkSensor):
     """Watches execve and exit through audit rules."""
 
     name = "audit"
-    tier = "audit: program starts and ordinary exits"
+    tier = "audit: program starts, ordinary exits, access to processes, kernel modules, eBPF"
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class AuditSensor(NetlinkSensor):
         self._keys = Keys()
         self._clock = WallClock()
         self._lost_before = 0
+        self._others: audit_calls.AuditCalls | None = None
 
     def _start(self) -> socket.socket:
         calls = control.ARCHITECTURES.get(platform.machine())
@@ -63,6 +65,7 @@ class AuditSensor(NetlinkSensor):
         channel = listen(control.PROTOCOL, READERS)
         try:
             self._calls = calls
+            self._others = audit_calls.AuditCalls(calls.arch, self._key)
             self._set_up(control.status())
         except (OSError, SensorUnavailable):
             channel.close()
@@ -77,10 +80,14 @@ class AuditSensor(NetlinkSensor):
         self._lost_before = before.lost
         self._changed = True
         remove_rules()  # of an agent that was killed, perhaps of another release
-        for rule in (control.exec_rule(self._calls), control.exit_rule(self._calls)):
+        for rule in self._rules():
             control.add_rule(rule)
         audit_settings.change()
         self.advice = audit_readers.advice()
+
+    def _rules(self) -> list[bytes]:
+        plain = [control.exec_rule(self._calls), control.exit_rule(self._calls)]
+        return plain + audit_calls.rules(self._calls.arch)
 
     def _stop(self) -> None:
         if not self._changed:
@@ -113,6 +120,8 @@ class AuditSensor(NetlinkSensor):
             except (MalformedRecord, ValueError, KeyError, struct.error):
                 self._losses.add(Loss("", MALFORMED))
         self._losses.add(UNFINISHED, self._groups.abandoned())
+        if self._others is not None:
+            batch += self._others.overdue(time.time_ns())
         return batch
 
     def _records(self, event: AuditEvent) -> list[Record]:
@@ -124,16 +133,14 @@ class AuditSensor(NetlinkSensor):
             return [self._exec(event)]
         if number == self._calls.exit_group:
             return [self._exit(event)]
-        return []
+        return self._others.records(event) if self._others is not None else []
+
+    def _key(self, pid: int, time_ns: int) -> ProcessKey:
+        return self._keys.of(pid, read_stat(pid), time_ns - self._clock.offset())
 
     def _exec(self, event: AuditEvent) -> Exec:
         pid, parent = int(event.call["pid"]), int(event.call["ppid"])
-        moment = event.time_ns - self._clock.offset()
-        record = to_exec(
-            event,
-            self._keys.of(pid, read_stat(pid), moment),
-            self._keys.of(parent, read_stat(parent), moment),
-        )
+        record = to_exec(event, self._key(pid, event.time_ns), self._key(parent, event.time_ns))
         fill(record)
         return record
 

@@ -20,10 +20,10 @@ KEY = b"deodar"
 _STATUS = struct.Struct("<10I")
 _RULE = struct.Struct("<III64I64I64I64II")
 _EXIT_LIST, _ALWAYS = 4, 2
-_FIELD_ARCH, _FIELD_SUCCESS, _FIELD_KEY = 11, 104, 210
+_FIELD_ARCH, _FIELD_SUCCESS, _FIELD_ARGUMENT, _FIELD_KEY = 11, 104, 200, 210
 _WITH_TEXT = frozenset({*range(13, 18), *range(19, 24), 105, 107, 112, _FIELD_KEY})
 """Fields whose value is the length of a text: labels, paths, folders, programs, keys."""
-_EQUAL = 0x40000000
+_EQUAL, _AT_LEAST, _AT_MOST = 0x40000000, 0x60000000, 0x50000000
 
 
 class Calls(NamedTuple):
@@ -88,6 +88,14 @@ def exit_rule(calls: Calls) -> bytes:
     return _rule(calls.arch, (calls.exit_group,), success=False)
 
 
+def call_rule(arch: int, calls: tuple[int, ...], first: tuple[int, int] | None = None) -> bytes:
+    """Return the rule that reports calls that go well; `first` is a range of their first argument.
+
+    The kernel compares the argument's lower 32 bits.
+    """
+    return _rule(arch, calls, success=True, first=first)
+
+
 def add_rule(rule: bytes) -> None:
     """Add a rule; one that is there already (of an agent that was killed) is taken over.
 
@@ -134,19 +142,24 @@ def keys(rule: bytes) -> list[bytes]:
     return found
 
 
-def _rule(arch: int, calls: tuple[int, ...], *, success: bool) -> bytes:
-    fields = [(_FIELD_ARCH, arch), (_FIELD_KEY, len(KEY))]
+def _rule(
+    arch: int, calls: tuple[int, ...], *, success: bool, first: tuple[int, int] | None = None
+) -> bytes:
+    fields = [(_FIELD_ARCH, arch, _EQUAL)]
     if success:
-        fields.insert(1, (_FIELD_SUCCESS, 1))
+        fields.append((_FIELD_SUCCESS, 1, _EQUAL))
+    if first is not None:
+        fields.append((_FIELD_ARGUMENT, first[0], _AT_LEAST))
+        fields.append((_FIELD_ARGUMENT, first[1], _AT_MOST))
+    fields.append((_FIELD_KEY, len(KEY), _EQUAL))
     mask = [0] * 64
     for call in calls:
         mask[call // 32] |= 1 << call % 32
-    names = [name for name, _ in fields]
-    values = [value for _, value in fields]
+    names, values, operators = (list(column) for column in zip(*fields, strict=True))
     return (
         _RULE.pack(
             _EXIT_LIST, _ALWAYS, len(fields), *mask, *_padded(names), *_padded(values),
-            *_padded([_EQUAL] * len(fields)), len(KEY),
+            *_padded(operators), len(KEY),
         )
         + KEY
     )  # fmt: skip

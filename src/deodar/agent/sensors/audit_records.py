@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SYSCALL, PATH, CWD, EXECVE, EOE, PROCTITLE = 1300, 1302, 1307, 1309, 1320, 1327
+TARGET, MODULE, BPF = 1318, 1330, 1334
 MOST_EVENTS = 4096
 MOST_ARGUMENTS = 65536
+MOST_PROGRAMS = 64
 _STAMP = re.compile(r"audit\((\d+)\.(\d{3}):(\d+)\): ?")
 _PIECE = re.compile(r"a(\d+)(?:\[\d+\])?$")
 Fields = dict[str, str]
@@ -40,6 +42,12 @@ class AuditEvent:
     title: bytes = b""
     name: bytes = b""
     """Path of the first PATH record: what was asked to be run."""
+    target: int = 0
+    """Number of the process that a call was about; 0 when no record says it."""
+    module: bytes = b""
+    """Name of the kernel module that was loaded or unloaded."""
+    program: int = 0
+    """The kernel's number of the BPF program that was loaded."""
 
 
 class Grouper:
@@ -47,20 +55,24 @@ class Grouper:
 
     def __init__(self) -> None:
         self._open: dict[int, AuditEvent] = {}
+        self._programs: dict[int, int] = {}
 
     def add(self, kind: int, text: str) -> AuditEvent | None:
         """Take one record; returns the event that it completes, None when it does not.
 
         Raises MalformedRecord for a text without a stamp or with a value that cannot be read.
         """
-        if kind != EOE and kind not in _TAKERS:
+        if kind != EOE and kind != BPF and kind not in _TAKERS:
             return None
         stamp = _STAMP.match(text)
         if stamp is None:
             raise MalformedRecord(f"no audit stamp in {text[:80]!r}")
         serial = int(stamp[3])
         if kind == EOE:
-            return self._open.pop(serial, None)
+            return self._close(serial)
+        if kind == BPF:
+            self._note_program(serial, parse_fields(text[stamp.end() :]))
+            return None
         event = self._event(serial, int(stamp[1]) * 10**9 + int(stamp[2]) * 10**6)
         try:
             _TAKERS[kind](event, parse_fields(text[stamp.end() :]))
@@ -74,6 +86,20 @@ class Grouper:
         for serial in list(self._open)[:surplus]:
             del self._open[serial]
         return surplus
+
+    def _close(self, serial: int) -> AuditEvent | None:
+        event, program = self._open.pop(serial, None), self._programs.pop(serial, 0)
+        if event is not None:
+            event.program = program
+        return event
+
+    def _note_program(self, serial: int, fields: Fields) -> None:
+        """Loads and unloads are told whatever the rules; most belong to no event of ours."""
+        if fields.get("op") != "LOAD" or not fields.get("prog-id", "").isdecimal():
+            return
+        if len(self._programs) >= MOST_PROGRAMS:
+            del self._programs[next(iter(self._programs))]
+        self._programs[serial] = int(fields["prog-id"])
 
     def _event(self, serial: int, time_ns: int) -> AuditEvent:
         if serial not in self._open:
@@ -137,6 +163,14 @@ def _take_title(event: AuditEvent, fields: Fields) -> None:
     event.title = unquote(fields["proctitle"])
 
 
+def _take_target(event: AuditEvent, fields: Fields) -> None:
+    event.target = int(fields["opid"])
+
+
+def _take_module(event: AuditEvent, fields: Fields) -> None:
+    event.module = unquote(fields["name"])
+
+
 def _take_argv(event: AuditEvent, fields: Fields) -> None:
     """Long arguments come in pieces, a2[0], a2[1], and many arguments in several records."""
     if "argc" in fields:
@@ -153,4 +187,6 @@ _TAKERS: dict[int, Callable[[AuditEvent, Fields], None]] = {
     PATH: _take_path,
     PROCTITLE: _take_title,
     EXECVE: _take_argv,
+    TARGET: _take_target,
+    MODULE: _take_module,
 }

@@ -47,6 +47,31 @@ def read_stat(pid: int) -> Stat | None:
     )
 
 
+def host_pid(caller: int, number: int) -> int:
+    """Return the number, in this namespace, of the process that a caller in any of them means.
+
+    A thread's number gives its process. 0 when it cannot be found any more.
+    """
+    space = _link(caller, "ns/pid")
+    if space is None or space == _link(os.getpid(), "ns/pid"):
+        return _group(_content(number, "status")) or number
+    for name in os.listdir("/proc"):  # noqa: PTH208 - twice as fast
+        if name.isdecimal() and _link(int(name), "ns/pid") == space:
+            status = _content(int(name), "status")
+            if _status_line(status, b"NSpid").split()[-1:] == [b"%d" % number]:
+                return int(name)
+    return 0
+
+
+def _group(status: bytes | None) -> int:
+    return int(_status_line(status, b"Tgid") or 0)
+
+
+def _status_line(status: bytes | None, name: bytes) -> bytes:
+    found = (line for line in (status or b"").splitlines() if line.startswith(name + b":"))
+    return next(found, b"").partition(b":")[2].strip()
+
+
 def terminal_name(number: int) -> str:
     """Return the name in /dev of a terminal's device number; "" for none."""
     major, minor = number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00

@@ -20,6 +20,8 @@ NO_EXIST = 1
 SYSCALL_PROGRAM = 31
 SLEEPABLE = 1 << 4
 LICENSE = b"Dual BSD/GPL"
+PROGRAM_BY_ID, MAP_BY_ID = 13, 14
+_NAMED_BYTES = 80  # struct bpf_prog_info and bpf_map_info up to and with the name
 _INFO_BYTES = 224  # struct bpf_prog_info up to and with recursion_misses, verified_insns
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -133,9 +135,30 @@ def program_info(program_fd: int) -> tuple[int, int, int, int]:
     return identity, run_time, runs, missed
 
 
+def program_by_id(number: int) -> tuple[int, bytes]:
+    """Return type and name of the program with that number of the kernel's."""
+    return _by_id(PROGRAM_BY_ID, number, 64)
+
+
+def map_by_id(number: int) -> tuple[int, bytes]:
+    """Return type and name of the map with that number of the kernel's."""
+    return _by_id(MAP_BY_ID, number, 24)
+
+
 def enable_statistics() -> int:
     """Let the kernel measure its BPF programs until the returned descriptor is closed."""
     return bpf(ENABLE_STATS, struct.pack("<I", 0))[0]
+
+
+def _by_id(command: int, number: int, name_at: int) -> tuple[int, bytes]:
+    descriptor, _ = bpf(command, struct.pack("<III", number, 0, 0))
+    try:
+        info = buffer(bytes(_NAMED_BYTES))
+        bpf(OBJECT_INFO, struct.pack("<IIQ", descriptor, _NAMED_BYTES, address(info)))
+    finally:
+        os.close(descriptor)
+    (kind,) = struct.unpack_from("<I", info.raw)
+    return kind, info.raw[name_at : name_at + 16].partition(b"\0")[0]
 
 
 def _u32(value: int) -> bytes:
