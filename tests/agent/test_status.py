@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from deodar.agent.enrich.proc import live_process
 from deodar.kit.directory import StateDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -61,5 +64,12 @@ def test_status_survives_the_control_socket() -> None:
         status.from_wire({"time": "x"})
 
 
-def test_own_memory_is_plausible() -> None:
-    assert 5_000_000 < status.own_memory() < 2_000_000_000
+def test_memory_is_that_of_all_processes_together(until: Callable[..., Any]) -> None:
+    own = status.memory_of(os.getpid())
+    assert 5_000_000 < own < 2_000_000_000
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        until(lambda: status.memory_of(other.pid) > 2_000_000)
+        both = status.memory_of(os.getpid(), other.pid, None)
+        assert both > own + 1_000_000
+        other.communicate(b"\n")
+    assert status.memory_of(other.pid) == 0

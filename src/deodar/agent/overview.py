@@ -30,6 +30,7 @@ def status_of(service: Service) -> report.AgentStatus:
     detection = service.detection
     pipeline = detection.pipeline
     totals = service.losses.by_reason()
+    hashes = _hashes(detection)
     return report.AgentStatus(
         time=time.time(),
         started=service.started,
@@ -37,7 +38,7 @@ def status_of(service: Service) -> report.AgentStatus:
         process_start=service.process_start,
         version=__version__,
         agent_id=service.settings.agent_id,
-        memory_bytes=report.own_memory(),
+        memory_bytes=report.memory_of(os.getpid(), hashes.pid),
         tasks=[report.TaskStatus(**msgspec.structs.asdict(one)) for one in service.tasks.list()],
         sensor=_sensor(detection),
         exclusions=_exclusions(service),
@@ -47,7 +48,7 @@ def status_of(service: Service) -> report.AgentStatus:
             held_back=pipeline.counters.throttled if pipeline else 0,
         ),
         pipeline=_pipeline(detection),
-        hashes=_hashes(detection),
+        hashes=hashes,
         spool=_spool(service),
         uplink=_uplink(service),
         policy=_policy(service),

@@ -184,6 +184,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     agent_id: str
     memory_bytes: int
+    """What its processes occupy, all together."""
     tasks: list[TaskStatus] = []
     sensor: SensorStatus | None = None
     """None while Behavior_Detection is stopped."""
@@ -236,10 +237,16 @@ def as_dict(status: AgentStatus, *, running: bool) -> dict[str, Any]:
     return {"running": running, **msgspec.to_builtins(status)}
 
 
-def own_memory() -> int:
-    """Return the bytes of memory that this process occupies."""
-    pages = int(Path("/proc/self/statm").read_bytes().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def memory_of(*pids: int | None) -> int:
+    """Return the bytes of memory that these processes occupy together, 0 for one that is gone."""
+    return sum(_resident_pages(pid) for pid in pids if pid) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _resident_pages(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError):
+        return 0
 
 
 def own_start() -> int:
