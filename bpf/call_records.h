@@ -5,6 +5,7 @@
 
 #include "head.h"
 #include "module_records.h"
+#include "net_records.h"
 
 /* 32 to 39 are of memory, processes, the kernel; 40 to 55 of sockets, terminals and pipes. */
 enum call_kind {

@@ -11,6 +11,7 @@
 #include "calls.h"
 #include "memfd.h"
 #include "module_calls.h"
+#include "reads.h"
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
@@ -54,6 +55,8 @@ int BPF_PROG(deodar_calls, struct pt_regs *regs, long ret)
 	case NR_MEMFD_CREATE:
 		on_memfd_create(&call);
 		break;
+	default:
+		on_file_or_socket(&call);
 	}
 	return 0;
 }

@@ -16,6 +16,20 @@ enum call_number {
 	NR_PROCESS_VM_READV = 310,
 	NR_PROCESS_VM_WRITEV = 311,
 	NR_FINIT_MODULE = 313,
+	NR_READ = 0,
+	NR_WRITE = 1,
+	NR_READV = 19,
+	NR_WRITEV = 20,
+	NR_SOCKET = 41,
+	NR_CONNECT = 42,
+	NR_SENDTO = 44,
+	NR_RECVFROM = 45,
+	NR_SENDMSG = 46,
+	NR_RECVMSG = 47,
+	NR_BIND = 49,
+	NR_LISTEN = 50,
+	NR_RECVMMSG = 299,
+	NR_SENDMMSG = 307,
 	NR_MEMFD_CREATE = 319,
 	NR_BPF = 321,
 	NR_PIDFD_GETFD = 438, /* in both */
@@ -30,6 +44,12 @@ enum call_number_32 {
 	NR32_PROCESS_VM_READV = 347,
 	NR32_PROCESS_VM_WRITEV = 348,
 	NR32_FINIT_MODULE = 350,
+	NR32_SOCKET = 359,
+	NR32_BIND = 361,
+	NR32_CONNECT = 362,
+	NR32_LISTEN = 363,
+	NR32_SENDTO = 369,
+	NR32_RECVFROM = 371,
 	NR32_MEMFD_CREATE = 356,
 	NR32_BPF = 357,
 	NR32_SETSOCKOPT = 366,
@@ -56,6 +76,26 @@ static __always_inline bool is_watched(u32 number)
 	case NR_PROCESS_VM_READV:
 	case NR_PROCESS_VM_WRITEV:
 	case NR_FINIT_MODULE:
+	case NR_READ:
+	case NR_WRITE:
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_SOCKET:
+	case NR_CONNECT:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+	case NR_BIND:
+	case NR_LISTEN:
+	case NR_RECVMMSG:
+	case NR_SENDMMSG:
+	case NR32_SOCKET:
+	case NR32_BIND:
+	case NR32_CONNECT:
+	case NR32_LISTEN:
+	case NR32_SENDTO:
+	case NR32_RECVFROM:
 	case NR_MEMFD_CREATE:
 	case NR_BPF:
 	case NR_PIDFD_GETFD:
@@ -95,6 +135,18 @@ static __always_inline u32 native_number(u32 number)
 		return NR_PROCESS_VM_READV;
 	case NR32_PROCESS_VM_WRITEV:
 		return NR_PROCESS_VM_WRITEV;
+	case NR32_SOCKET:
+		return NR_SOCKET;
+	case NR32_BIND:
+		return NR_BIND;
+	case NR32_CONNECT:
+		return NR_CONNECT;
+	case NR32_LISTEN:
+		return NR_LISTEN;
+	case NR32_SENDTO:
+		return NR_SENDTO;
+	case NR32_RECVFROM:
+		return NR_RECVFROM;
 	case NR32_MEMFD_CREATE:
 		return NR_MEMFD_CREATE;
 	case NR_PIDFD_GETFD:

@@ -8,4 +8,8 @@ struct {
 	struct access_record access;
 	struct module_record module;
 	struct bpf_record bpf;
+	struct flow_record flow;
+	struct raw_record raw;
+	struct dns_record dns;
+	struct console_record console;
 } layout;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is behind a descriptor of the current process. */
+/* What is behind a descriptor of the current process, and how much of its memory is read. */
 #ifndef DEODAR_FDS_H
 #define DEODAR_FDS_H
 
@@ -34,6 +34,15 @@ static __always_inline bool is_object(struct file *file, u64 name)
 	bpf_probe_read_kernel(&found, sizeof(found),
 			      BPF_CORE_READ(file, f_path.dentry, d_name.name));
 	return found == name;
+}
+
+/* Return a length that is no more than a limit; the compiler may not take for granted that it is. */
+static __always_inline u32 at_most(u64 bytes, u32 limit)
+{
+	u32 kept = bytes < limit ? bytes : limit;
+
+	asm volatile("" : "+r"(kept));
+	return kept;
 }
 
 #endif

@@ -60,6 +60,30 @@ enum bpf_link_type {
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_SCTP 132
+#define IPPROTO_UDPLITE 136
+#define AF_UNIX 1
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define SOCK_TYPE_MASK 15
+#define SOCK_RAW 3
+#define SOCK_PACKET 10
+#define SOCK_BINDPORT_LOCK 8
+#define S_IFMT 0170000
+#define S_IFIFO 0010000
+#define S_IFCHR 0020000
+#define S_IFSOCK 0140000
+#define ICANON 2 /* the terminal edits lines */
+#define ECHO 8
+#define SIGINT 2
+#define EPERM 1
+#define EACCES 13
+#define EADDRNOTAVAIL 99
+#define ENETDOWN 100
+#define ENETUNREACH 101
+#define ECONNREFUSED 111
+#define EHOSTUNREACH 113
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
@@ -141,8 +165,17 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct ktermios {
+	u32 c_lflag;
+};
+
 struct tty_struct {
 	char name[64];
+	struct ktermios termios;
+};
+
+struct tty_file_private {
+	struct tty_struct *tty;
 };
 
 struct signal_struct {
@@ -193,6 +226,7 @@ struct inode {
 	u16 i_mode;
 	u32 i_nlink;
 	struct super_block *i_sb;
+	u32 i_rdev;
 	unsigned long i_ino;
 	s64 i_size;
 	void *i_private;
@@ -325,7 +359,13 @@ struct sock_common {
 struct sock {
 	struct sock_common __sk_common;
 	u16 sk_protocol;
+	u8 sk_userlocks : 4;
+	s32 sk_err;
 	kuid_t sk_uid;
+};
+
+struct socket {
+	struct sock *sk;
 };
 
 struct inet_sock {

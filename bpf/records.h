@@ -70,7 +70,7 @@ struct socket_record {
 	u16 family;
 	u16 protocol;
 	u16 local_port, remote_port;
-	u16 reserved;
+	u16 error; /* number of errno.h of a failed connect, 0 when not known */
 	u8 local[16], remote[16]; /* IPv4 in the first four bytes */
 };
 

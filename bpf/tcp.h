@@ -52,7 +52,7 @@ static __always_inline void report(u16 kind, u16 direction, const struct sock *s
 	record->protocol = IPPROTO_TCP;
 	record->local_port = local_port(sk);
 	record->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	record->reserved = 0;
+	record->error = direction == OUTBOUND_FAILED ? sk->sk_err : 0;
 	put_addresses(record, sk);
 	bpf_ringbuf_submit(record, wake_flags(kind));
 }

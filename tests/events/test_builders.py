@@ -23,6 +23,7 @@ OPTIONAL = {
     "ContainerId",
     "Capabilities",
     "FileCreationTime",
+    "ConnectionResult",
     "ExitCode",
     "ExitSignal",
     "FileHeader",

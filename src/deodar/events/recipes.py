@@ -83,8 +83,9 @@ def connection(bench: Bench) -> Fields:
         "RemotePort": far if outbound else near,
         "Direction": int(outbound),
     }
-    if bench.complete:
-        fields["ConnectionResult"] = "datagram" if port == 53 else "established"
+    fields["ConnectionResult"] = "datagram" if port == 53 else "established"
+    if bench.complete and rng.random() < 0.1:
+        fields |= {"ConnectionResult": "failed", "ConnectionError": "ECONNREFUSED"}
     if name and bench.complete:
         fields["RemoteHostName"] = name
         if port == 80:
@@ -152,9 +153,11 @@ def process_interpretated_file_run(bench: Bench) -> Fields:
 def process_console_interactive_input(bench: Bench) -> Fields:
     """Someone types a command into a shell."""
     typed = bench.rng.choice(samples.TYPED)
+    cut = {"InteractiveInputTruncated": 1, "InteractiveInputDropped": 120}
     return bench.tell_as_kata(bench.tree.shell()) | {
         "InteractiveInputText": typed,
         "InputType": "console",
+        **(cut if bench.complete else {}),
     }
 
 

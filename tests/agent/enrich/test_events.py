@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -16,11 +15,9 @@ from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.enrich.proc import live_process
 from deodar.agent.enrich.registry import event_of, follow
 from deodar.agent.sensors.base import (
-    Connection,
     Exec,
     Exit,
     Fork,
-    Listen,
     ProcessKey,
     Record,
 )
@@ -68,10 +65,6 @@ def records() -> list[Record]:
         started(),
         Fork(NOW, CHILD, own_key(), uid=1, comm=b"true"),
         Exit(NOW, CHILD, exit_code=3, run_time_ns=5_000),
-        Connection(
-            NOW, CHILD, "outbound", socket.AF_INET, 6, "127.0.0.1", 5, "192.0.2.1", 443, uid=1
-        ),
-        Listen(NOW, CHILD, "::", 80, 6),
     ]
 
 
@@ -192,25 +185,6 @@ def test_unknown_process_still_has_its_end_told(context: Context) -> None:
     event = event_of(context, Exit(NOW, ProcessKey(4_000_009, 0), exit_code=1))
     assert (event["SystemPid"], event["ExitCode"]) == (4_000_009, 1)
     assert "UniquePid" not in event
-
-
-@pytest.mark.parametrize(("direction", "number"), [("outbound", 1), ("inbound", 0)])
-def test_connection_tells_both_sides(context: Context, direction: Any, number: int) -> None:
-    event_of(context, started())
-    record = Connection(NOW, CHILD, direction, socket.AF_INET6, 6, "::1", 40000, "2001:db8::1", 22)
-    event = event_of(context, record)
-    assert event["Direction"] == number
-    assert event["Protocol"] == 6
-    assert (event["LocalIp"], event["LocalPort"]) == ("::1", 40000)
-    assert (event["RemoteIp"], event["RemotePort"]) == ("2001:db8::1", 22)
-    assert event["FileFullName"] == str(PROGRAM)
-
-
-def test_connection_of_nobody_known_has_the_sockets_owner(context: Context) -> None:
-    record = Connection(NOW, ProcessKey(0, 0), "inbound", 2, 6, "127.0.0.1", 1, "127.0.0.1", 2, 1)
-    event = event_of(context, record)
-    assert event["UserName"] == "daemon"
-    assert "SystemPid" not in event
 
 
 def test_cut_arguments_and_deleted_programs_are_marked(context: Context) -> None:

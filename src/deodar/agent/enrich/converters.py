@@ -5,7 +5,17 @@ from deodar.agent.enrich import (
     events,
     kernel_events,
     logon_events,
+    network_events,
+    script_events,
     system_events,
 )
 
-MODULES = (access_events, events, kernel_events, logon_events, system_events)
+MODULES = (
+    access_events,
+    events,
+    kernel_events,
+    logon_events,
+    network_events,
+    script_events,
+    system_events,
+)

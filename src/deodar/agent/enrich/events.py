@@ -1,4 +1,4 @@
-"""From a record to an event: processes, TCP connections and listeners.
+"""From a record to an event: the starts, copies and ends of processes.
 
 Field names and units are those of deodar.events.vocabulary; a field that is not known is left out.
 """
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from deodar.agent.enrich.fields import as_device, content_fields, parent_ids
 from deodar.agent.enrich.fragments import of_owner, of_parent, of_process
 from deodar.agent.enrich.registry import Told, converts
-from deodar.agent.sensors.base import Connection, Exec, Exit, Fork, Listen
+from deodar.agent.sensors.base import Exec, Exit, Fork
 
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
     from deodar.agent.enrich.registry import Event
-
-INBOUND, OUTBOUND = 0, 1
 
 
 @converts(Exec, "process")
@@ -56,23 +54,6 @@ def process_terminate(context: Context, record: Exit) -> Told:
     return Told(own, (of_owner(context, record.key, process),))
 
 
-@converts(Connection, "connection")
-def connection(context: Context, record: Connection) -> Told:
-    """A connection was made to or from this host, or tried."""
-    own: Event = {
-        "RemoteIp": record.remote_ip,
-        "RemotePort": record.remote_port,
-        "Direction": OUTBOUND if record.direction == "outbound" else INBOUND,
-    }
-    return _socket(context, record, own)
-
-
-@converts(Listen, "portlisten")
-def portlisten(context: Context, record: Listen) -> Told:
-    """A process opened a port for others."""
-    return _socket(context, record, {})
-
-
 def _kernel_fields(record: Exec) -> Event:
     """Return what only the kernel knows, and only at the start of a program."""
     fields: Event = {
@@ -91,15 +72,3 @@ def _kernel_fields(record: Exec) -> Event:
         fields["FileInode"] = record.inode.ino
         fields["FileLastChangeTime"] = record.inode.ctime_ns // 1000
     return fields
-
-
-def _socket(context: Context, record: Connection | Listen, own: Event) -> Told:
-    process = context.processes.find(record.key)
-    fields: Event = {
-        "UserName": context.users.name(record.uid) if process is None else None,
-        "Protocol": record.protocol,
-        "LocalIp": record.local_ip,
-        "LocalPort": record.local_port,
-        **own,
-    }
-    return Told(fields, (of_owner(context, record.key, process),))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deodar.agent.gather.console import Consoles
+from deodar.agent.gather.dns import DnsQueries
 from deodar.agent.gather.forks import Forks
+from deodar.agent.gather.listens import Listens
 from deodar.agent.gather.logons import logon_gatherer
 from deodar.agent.gather.modules import module_gatherer
+from deodar.agent.gather.scripts import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +23,10 @@ GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
     Forks,
     logon_gatherer,
     module_gatherer,
+    lambda context, _settings: Scripts(context),
+    lambda context, _settings: Consoles(context),
+    lambda _context, _settings: DnsQueries(),
+    lambda _context, _settings: Listens(),
 )
 
 

@@ -182,24 +182,54 @@ class DnsMessage(Act):
 
 
 @dataclass(slots=True)
-class ConsoleInput(Act):
-    """A process read from a terminal, or a shell from a pipe."""
+class DnsQuery(Act):
+    """A process asked for a name, and was answered or not."""
 
-    source: Literal["tty", "pipe"]
+    protocol: int
+    server_ip: str
+    server_port: int
+    id: int
+    """Number of the message."""
+    name: str = ""
+    """In lower case, without the dot at its end; empty when the message could not be read."""
+    type: str = ""
+    """As text, such as "AAAA"."""
+    rcode: str = ""
+    """As text, such as "NXDOMAIN"; empty when no answer was seen."""
+    answers: tuple[str, ...] = ()
+    """Each as type and value."""
+
+
+InputSource = Literal["tty", "pipe", "socket"]
+
+
+@dataclass(slots=True)
+class ConsoleInput(Act):
+    """A process read from a terminal, or a shell from a pipe or a socket."""
+
+    source: InputSource
     name: str
-    """Of the terminal, as in /dev, such as "pts/0"; "" for a pipe."""
+    """Of the terminal, as in /dev, such as "pts/0"; "" for a pipe or a socket."""
     data: bytes
     truncated: bool = False
+    cooked: bool = False
+    """The terminal edits lines by itself, so that what is read is what was meant."""
+    end: bool = False
+    """The end of a pipe."""
+    untold: int = 0
+    """Bytes that were read since the record before and are only counted."""
 
 
 @dataclass(slots=True)
 class ConsoleLine(Act):
     """One line that was typed at a terminal, or all that came through a pipe at once."""
 
-    source: Literal["tty", "pipe"]
+    source: InputSource
     name: str
     text: bytes
     truncated: bool = False
+    dropped: int = 0
+    """Bytes that came since the line before and are only counted."""
 
 
 @dataclass(slots=True)
@@ -207,13 +237,15 @@ class ScriptRun(Act):
     """An interpreter began to run a script."""
 
     path: bytes
-    """Absolute; empty when the script came through a pipe."""
+    """Absolute; empty when the script came through a pipe or on the command line."""
     content: bytes = b""
     """Its beginning."""
     size: int = 0
     """Of the whole script, in bytes."""
     identity: FileIdentity | None = None
     sha256: str = ""
+    """Of the content, when there is no file."""
+    md5: str = ""
     """Of the content, when there is no file."""
 
 

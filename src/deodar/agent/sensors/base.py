@@ -150,6 +150,8 @@ class Connection(Act):
     """Owner of the socket."""
     established: bool = True
     """False for an outbound attempt that was refused or timed out."""
+    error: int = 0
+    """Number of errno with which an attempt failed; 0 when it is not known."""
 
 
 @dataclass(slots=True)

@@ -113,8 +113,8 @@ def _exit(buffer: Buffer, at: int, length: int, offset: int) -> Exit:
 def _socket(buffer: Buffer, at: int, length: int, offset: int) -> Connection | Listen:
     _expect(length, SOCKET)
     (
-        kind, _, pid, start, time, uid, direction, family, protocol, local_port, remote_port, _,
-        local, remote,
+        kind, _, pid, start, time, uid, direction, family, protocol, local_port, remote_port,
+        error, local, remote,
     ) = SOCKET.unpack_from(buffer, at)  # fmt: skip
     if family == socket.AF_INET6 and local[:12] == _MAPPED:
         family, local, remote = socket.AF_INET, local[12:], remote[12:]
@@ -126,7 +126,7 @@ def _socket(buffer: Buffer, at: int, length: int, offset: int) -> Connection | L
     return Connection(
         time, key, "inbound" if direction == INBOUND else "outbound", family, protocol,
         ip_text(family, local), local_port, ip_text(family, remote), remote_port, uid,
-        direction != OUTBOUND_FAILED,
+        direction != OUTBOUND_FAILED, error,
     )  # fmt: skip
 
 

@@ -36,10 +36,11 @@ def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
 
 CALLS = Part(
     name="calls",
-    covers="access to processes, memory files, kernel modules, eBPF",
+    covers="access to processes, memory files, kernel modules, eBPF, sockets, DNS, consoles",
     kinds=KINDS,
     decode=decode,
     ring_bytes=RING_BYTES,
     sizes=lambda: {"scratch": possible_cpus()},
     collect=repeats.overdue,
+    prepare=calls_net.prepare,
 )

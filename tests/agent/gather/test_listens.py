@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import time
+
+from deodar.agent.gather.listens import MOST_WAITING, PATIENCE, Listens
+from deodar.agent.sensors.base import Listen, ProcessKey
+
+KEY = ProcessKey(7, 9)
+
+
+def listen(port: int, key: ProcessKey = KEY) -> Listen:
+    return Listen(1, key, "::", port, 6)
+
+
+def test_a_port_that_was_asked_for_goes_on_at_once() -> None:
+    assert list(Listens().take(listen(80))) == [listen(80)]
+
+
+def test_of_a_port_that_was_chosen_only_the_number_is_told() -> None:
+    listens = Listens()
+    assert list(listens.take(listen(0))) == []
+    assert listens.waiting == 1
+    assert list(listens.take(listen(40000))) == [listen(40000)]
+    assert listens.waiting == 0
+
+
+def test_another_process_does_not_answer_for_it() -> None:
+    listens = Listens()
+    listens.take(listen(0))
+    listens.take(listen(40000, ProcessKey(8, 9)))
+    assert list(listens.due(0.0, last=True)) == [listen(0)]
+
+
+def test_without_the_number_it_is_told_in_the_end() -> None:
+    listens = Listens()
+    listens.take(listen(0))
+    now = time.monotonic()
+    assert list(listens.due(now)) == []
+    assert list(listens.due(now + PATIENCE)) == [listen(0)]
+
+
+def test_too_many_are_told_early() -> None:
+    listens = Listens()
+    given = [one for _ in range(MOST_WAITING + 3) for one in listens.take(listen(0))]
+    assert len(given) == 3
+    assert list(listens.see(None)) == []

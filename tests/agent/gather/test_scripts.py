@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deodar.agent.enrich.converters import MODULES
+from deodar.agent.enrich.registry import event_of
+from deodar.agent.gather.scripts import CONTENT_BYTES, Scripts, of_content
+from deodar.agent.sensors.acts import ScriptRun
+from deodar.agent.sensors.base import Exec, ProcessKey
+
+if TYPE_CHECKING:
+    from deodar.agent.enrich.context import Context
+    from deodar.agent.sensors.base import Record
+
+GONE = ProcessKey(4_000_001, 9)
+OWN = ProcessKey(os.getpid(), 1)
+
+
+def run(context: Context, *argv: str, cwd: Path = Path("/"), **changes: Any) -> list[Record]:
+    record = Exec(5, changes.pop("key", GONE), OWN, [word.encode() for word in argv])
+    record.exe, record.cwd = b"/usr/bin/dash", os.fsencode(cwd)
+    for name, value in changes.items():
+        setattr(record, name, value)
+    first, *rest = Scripts(context).take(record)
+    assert first is record
+    return rest
+
+
+def test_a_program_that_is_no_interpreter_goes_on_alone(context: Context) -> None:
+    assert run(context, "ls", "x.sh", exe=b"/bin/ls") == []
+
+
+@pytest.mark.parametrize("name", ["x.sh", "./x.sh", ".//x.sh", "absolute"])
+def test_a_script_is_read_wherever_it_is(context: Context, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "x.sh"
+    file.write_bytes(b"echo hello\n" * 9000)
+    content = file.read_bytes()
+    path = str(file) if name == "absolute" else name
+    (script,) = run(context, "sh", path, cwd=tmp_path)
+    assert isinstance(script, ScriptRun)
+    assert (script.time_ns, script.key, script.path) == (5, GONE, os.fsencode(file))
+    assert script.content == content[:CONTENT_BYTES]
+    assert script.size == len(content)
+    assert MODULES  # which makes the events known
+    event = event_of(context, script)
+    assert event["InterpretedFileSha256"] == hashlib.sha256(content).hexdigest()
+    assert event["InterpretedFileMd5"] == hashlib.md5(content).hexdigest()
+
+
+def test_a_script_that_is_gone_is_told_by_its_name(context: Context, tmp_path: Path) -> None:
+    (script,) = run(context, "sh", "gone.sh", cwd=tmp_path)
+    assert script == ScriptRun(5, GONE, os.fsencode(tmp_path / "gone.sh"))
+
+
+def test_a_fifo_is_not_waited_for(context: Context, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (script,) = run(context, "sh", "fifo", cwd=tmp_path)
+    assert isinstance(script, ScriptRun)
+    assert (script.content, script.identity) == (b"", None)
+
+
+def test_code_on_the_command_line_is_a_script_without_a_file(context: Context) -> None:
+    (script,) = run(context, "sh", "-c", "echo x")
+    assert script == of_content(Exec(5, GONE, OWN, []), b"echo x")
+    assert isinstance(script, ScriptRun)
+    assert script.sha256 == hashlib.sha256(b"echo x").hexdigest()
+    assert script.md5 == hashlib.md5(b"echo x").hexdigest()
+
+
+def test_what_is_cut_has_no_hashes() -> None:
+    script = of_content(Exec(5, GONE, OWN, []), b"echo", 9999)
+    assert (script.content, script.size, script.sha256, script.md5) == (b"echo", 9999, "", "")
+
+
+def test_a_file_at_standard_input_is_a_script(context: Context, tmp_path: Path) -> None:
+    file = tmp_path / "x.sh"
+    file.write_bytes(b"sleep 60\n")
+    with file.open("rb") as stdin:
+        shell = subprocess.Popen(["sleep", "60"], stdin=stdin)
+    (script,) = run(context, "sh", key=ProcessKey(shell.pid, 1))
+    shell.kill()
+    shell.wait()
+    assert isinstance(script, ScriptRun)
+    assert (script.path, script.content) == (os.fsencode(file), b"sleep 60\n")
+    assert run(context, "sh", key=GONE) == []
+
+
+def test_nothing_is_held_back(context: Context) -> None:
+    scripts = Scripts(context)
+    assert (scripts.waiting, list(scripts.due(9.0, last=True)), list(scripts.see(None))) == (
+        0,
+        [],
+        [],
+    )
