@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LSMS = Path("/sys/kernel/security/lsm")
 OUTPUT = Path("/root/pytest.out")
+DISK, DISK_BYTES = "/root/disk", "512M"
+ON_DISK = ("/var/tmp", "/tmp")
 FAULTS = re.compile(r"\b(BUG|WARNING|Oops|general protection fault|INFO: task .* blocked)\b")
 MOST_FAULTS = 20
 
@@ -39,6 +41,16 @@ def host() -> None:
     lsms = LSMS.read_text().strip() if LSMS.is_file() else "not known: no securityfs"
     tell("host", release=facts.release, version=facts.version, lsms=lsms,
          btf=Path("/sys/kernel/btf/vmlinux").is_file())  # fmt: skip
+
+
+def disk() -> None:
+    """Put folders for tests on a disk's file system: the root is in memory, which no host has."""
+    subprocess.run(["truncate", "-s", DISK_BYTES, DISK], check=True)
+    subprocess.run(["mkfs.ext4", "-q", DISK], check=True)
+    subprocess.run(["mount", "-o", "loop", DISK, ON_DISK[0]], check=True)
+    for folder in ON_DISK[1:]:
+        subprocess.run(["mount", "--bind", ON_DISK[0], folder], check=True)
+    Path(ON_DISK[0]).chmod(0o1777)
 
 
 def try_part(part: Part) -> None:
@@ -93,6 +105,7 @@ def complaints() -> list[str]:
 
 def main() -> None:
     host()
+    disk()
     tiers()
     tell_each("ability", ABILITIES.items())
     trouble = tests(sys.argv[1:] or list(plan.TESTS))
