@@ -29,6 +29,9 @@ def test_enrolment_is_reported(tmp_path: Path, server: Any) -> None:
     result = call("enroll", "--dir", tmp_path / "agent", token)
     assert result.exit_code == 0
     assert result.output == f"enrolled at {server.url} as agent-7\n"
+    server.secrets.add("s3cret")
+    result = call("enroll", "--dir", tmp_path / "agent", token, "--force", "--json")
+    assert json.loads(result.output) == {"url": server.url, "agent_id": "agent-7"}
 
 
 def test_bad_token_is_an_error_of_ours(tmp_path: Path) -> None:

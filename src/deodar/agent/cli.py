@@ -16,7 +16,7 @@ import typer
 
 from deodar.agent import cli_certificate, cli_settings, cli_task
 from deodar.agent.cli_events import events
-from deodar.agent.cli_options import DEFAULT, Directory, opened
+from deodar.agent.cli_options import DEFAULT, Directory, Json, opened, print_json, say
 from deodar.agent.cli_status import coverage, policy, status
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import SettingsError
@@ -36,6 +36,7 @@ def enroll(
     token: Annotated[str, typer.Argument(help="The token that « deodar edr enroll » printed.")],
     directory: Directory = DEFAULT,
     force: Annotated[bool, typer.Option(help="Replace an agent that is there already.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Make this host known to an EDR server."""
     from deodar.agent.enroll import enroll as do_enroll
@@ -43,7 +44,10 @@ def enroll(
 
     found = read_token(token)
     settings = do_enroll(StateDirectory.create(directory), found, force=force)
-    typer.echo(f"enrolled at {found.url} as {settings.agent_id}")
+    if as_json:
+        print_json({"url": found.url, "agent_id": settings.agent_id})
+    else:
+        say(f"enrolled at {found.url} as {settings.agent_id}")
 
 
 @app.command()
