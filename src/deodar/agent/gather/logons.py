@@ -34,6 +34,8 @@ SAME_ATTEMPT = 130_000_000_000
 MOST_HELD = 1024
 MOST_TOLD = 4096
 MOST_OPEN = 4096
+UNKNOWN = "UNKNOWN"
+"""What login writes for a name that may be a password."""
 PROCESS_ENDED = "its process ended"
 
 
@@ -64,6 +66,7 @@ class LogonGatherer:
         self._held: deque[Held] = deque()
         self._told: deque[Told] = deque(maxlen=MOST_TOLD)
         self._open: OrderedDict[ProcessKey, list[Logon]] = OrderedDict()
+        self._attempts: OrderedDict[str, None] = OrderedDict()
         self._sessions = NewSessions(context)
 
     @property
@@ -136,6 +139,8 @@ class LogonGatherer:
         return ended
 
     def _hold(self, sign: LogonSign) -> Sequence[Record]:
+        if sign.attempt and not sign.weak:
+            self._note_attempt(sign.attempt)
         self._held.append(Held(self._clock() + HELD, sign))
         return self._settle(self._held.popleft().sign) if len(self._held) > MOST_HELD else ()
 
@@ -143,13 +148,25 @@ class LogonGatherer:
         if sign.source == NewSessions.source and self._sessions.is_known(sign.told):
             return []
         if sign.weak:
-            known = any(_tells(one.logon, sign.told, SAME_ATTEMPT) for one in self._told)
-            return [] if known else self._tell(sign.told)
+            return [] if self._was_told(sign) else self._tell(sign.told)
         for one in self._told:
             if not one.repeated and _tells(one.logon, sign.told, SAME):
                 one.repeated = True
                 return []
         return self._tell(sign.told, repeated=True)
+
+    def _was_told(self, sign: LogonSign) -> bool:
+        """Whether another sign, or libpam, told of the attempt that a weak one is about."""
+        if sign.attempt and sign.told.kind is LogonKind.FAILED:
+            known = sign.attempt in self._attempts
+            self._note_attempt(sign.attempt)
+            return known
+        return any(_tells(one.logon, sign.told, SAME_ATTEMPT) for one in self._told)
+
+    def _note_attempt(self, attempt: str) -> None:
+        self._attempts[attempt] = None
+        if len(self._attempts) > MOST_TOLD:
+            self._attempts.popitem(last=False)
 
     def _tell(self, logon: Logon, *, repeated: bool = False) -> list[Record]:
         self._told.append(Told(logon, repeated))
@@ -161,7 +178,7 @@ def _tells(told: Logon, other: Logon, within: int) -> bool:
     return (
         told.kind is other.kind
         and told.service.removesuffix("-l") == other.service.removesuffix("-l")
-        and told.user == other.user
+        and other.user in (told.user, "", UNKNOWN)
         and abs(told.time_ns - other.time_ns) <= within
     )
 

@@ -45,6 +45,8 @@ class LogonSign(Act):
     told: Logon
     weak: bool = False
     """It only counts when nobody told of the same attempt, be it minutes ago."""
+    attempt: str = ""
+    """What signs of one attempt have in common, such as the client's address and port."""
 
 
 class PamFunction(IntEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorError
+from deodar.agent.watch.logons import logon_watcher
 from deodar.agent.watch.state import StateWatcher
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[AgentSettings, StateDirectory], Watcher]
 
-WATCHERS: tuple[Maker, ...] = (StateWatcher,)
+WATCHERS: tuple[Maker, ...] = (StateWatcher, logon_watcher)
 
 
 class Watchers:
