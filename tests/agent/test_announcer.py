@@ -56,6 +56,19 @@ def test_a_task_that_was_stopped_is_told_at_once(announcer: Announcer, spool: Sp
     assert check(event) == []
 
 
+def test_a_start_and_a_stop_are_told_with_their_reasons(announcer: Announcer, spool: Spool) -> None:
+    announcer.started("start of the service", None)
+    announcer.started("after a kill", 1_700_000_000.5)
+    announcer.stopped("SIGTERM")
+    clean, unclean, stop = events_of(spool)
+    assert (clean["EventType"], clean["AgentUnclean"]) == ("agent_start", 0)
+    assert "AgentLastSeen" not in clean
+    assert (unclean["AgentUnclean"], unclean["AgentLastSeen"]) == (1, 1_700_000_000_500_000)
+    assert (stop["EventType"], stop["AgentReason"]) == ("agent_stop", "SIGTERM")
+    assert clean["AgentVersion"] == "1.2.3"
+    assert [check(event) for event in (clean, unclean, stop)] == [[], [], []]
+
+
 @pytest.mark.parametrize(("killed", "reason"), [(True, KILLED), (False, STOPPED)])
 def test_a_time_without_an_agent_is_told_with_its_begin_and_end(
     announcer: Announcer, spool: Spool, killed: bool, reason: str

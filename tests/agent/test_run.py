@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deodar.agent import status
+from deodar import __version__
+from deodar.agent import reasons, status
 from deodar.agent.announcer import KILLED, STOPPED
 from deodar.agent.detection import Choice
 from deodar.agent.errors import NotEnrolledError
@@ -170,6 +171,51 @@ def test_agent_that_was_ended_by_force_tells_that_nobody_watched(
     losses = until(lambda: len(told("telemetry_loss")) == 2 and told("telemetry_loss"))
     assert losses[1]["LostReason"] == STOPPED
     assert losses[0]["LostLastTime"] < losses[1]["LostFirstTime"] < losses[1]["LostLastTime"]
+
+
+@pytest.mark.root
+def test_each_start_and_each_stop_is_told_with_its_reason(
+    agent: Callable[..., Child], server: Any, until: Callable[..., Any]
+) -> None:
+    def told(event_type: str) -> list[dict[str, Any]]:
+        with server.log.lock:
+            return [event for event in server.events if event["EventType"] == event_type]
+
+    first = agent("--sensor", "proc")
+    (start,) = until(lambda: told("agent_start"))
+    assert (start["AgentReason"], start["AgentUnclean"]) == (reasons.BY_HAND, 0)
+    assert start["AgentVersion"] == __version__
+    os.kill(first.pid, signal.SIGTERM)
+    (stop,) = until(lambda: told("agent_stop"))
+    assert stop["AgentReason"] == "SIGTERM"
+    until(lambda: not first.alive)
+    second = agent("--sensor", "proc")
+    until(lambda: len(told("agent_start")) == 2)
+    second.kill()
+    agent("--sensor", "proc")
+    third = until(lambda: len(told("agent_start")) == 3 and told("agent_start")[2])
+    assert (third["AgentReason"], third["AgentUnclean"]) == (reasons.AFTER_KILL, 1)
+    assert start["Timestamp"] < third["AgentLastSeen"] < third["Timestamp"]
+    assert len(told("agent_stop")) == 1
+
+
+@pytest.mark.root
+def test_a_stop_that_the_server_did_not_hear_of_is_told_at_the_next_start(
+    agent: Callable[..., Child], server: Any, steps: Any, until: Callable[..., Any]
+) -> None:
+    def told() -> list[str]:
+        with server.log.lock:
+            found = [event["EventType"] for event in server.events]
+        return [name for name in found if name in ("agent_start", "agent_stop")]
+
+    server.script.extend([steps.Say(503, headers=(("Retry-After", "300"),))] * 2)
+    first = agent("--sensor", "proc")
+    until(lambda: server.requests)
+    first.stop()
+    assert told() == []
+    server.script.clear()
+    agent("--sensor", "proc")
+    until(lambda: told() == ["agent_start", "agent_stop", "agent_start"])
 
 
 def test_second_agent_in_the_same_folder_is_refused(

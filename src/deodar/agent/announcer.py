@@ -67,6 +67,18 @@ class Announcer:
             fields["TaskReason"] = state.error
         self._tell(fields)
 
+    def started(self, reason: str, last_seen: float | None) -> None:
+        """Tell that the agent runs; `last_seen` is when one that was killed last ran (s)."""
+        fields: dict[str, Any] = {"EventType": "agent_start", "AgentReason": reason}
+        fields["AgentUnclean"] = 0 if last_seen is None else 1
+        if last_seen is not None:
+            fields["AgentLastSeen"] = int(last_seen * 1e6)
+        self._tell(fields)
+
+    def stopped(self, reason: str) -> None:
+        """Tell that the agent stops in good order, and why."""
+        self._tell({"EventType": "agent_stop", "AgentReason": reason})
+
     def absence(self, since: float, *, killed: bool) -> None:
         """Tell that nothing was watched from `since` (s since the epoch) until now."""
         now = time.time_ns()

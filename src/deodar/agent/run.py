@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from deodar.agent import memory
+from deodar.agent import memory, reasons
 from deodar.agent import status as report
 from deodar.agent.enrolled import load
 from deodar.agent.errors import AgentError
@@ -30,41 +30,55 @@ LOOK_EVERY_IN_REPLAY = 0.05
 _log = logger("agent")
 
 
+class Halt:
+    """Whether the agent is to stop, and why."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.reason = ""
+
+    def by_signal(self, number: int, _frame: object) -> None:
+        """Take a signal as the reason."""
+        self.reason = self.reason or signal.Signals(number).name
+        self.event.set()
+
+
 def run(directory: StateDirectory, options: Choice) -> None:
     """Run the agent until SIGTERM or SIGINT, or the end of a replay that shall end.
 
     Prints one line of JSON when it is ready. Raises DeodarError when it cannot start.
     """
     settings = load(directory)
-    stop = threading.Event()
+    halt = Halt()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, halt.by_signal)
     with ExitStack() as stack:
         stack.enter_context(directory.lock())
         memory.limit_arenas()
         service = Service(directory, settings, options)
         stack.callback(_write_status, service)
-        stack.callback(service.stop)
+        stack.callback(lambda: service.stop(halt.reason or service.failure))
         stack.callback(tell, STOPPING)
         service.start()
         memory.settle()
         _write_status(service)
         _print_ready(service)
         tell(READY)
-        _watch(service, stop, exit_at_end=options.exit_at_end)
+        _watch(service, halt, exit_at_end=options.exit_at_end)
 
 
-def _watch(service: Service, stop: threading.Event, *, exit_at_end: bool) -> None:
+def _watch(service: Service, halt: Halt, *, exit_at_end: bool) -> None:
     """Look after the service until there is a reason to stop.
 
     Raises AgentError when a part has failed: what starts the agent has to start it again.
     """
     look = LOOK_EVERY_IN_REPLAY if exit_at_end else LOOK_EVERY
     next_status = time.monotonic() + STATUS_EVERY
-    while not stop.wait(look):
+    while not halt.event.wait(look):
         if service.failure:
             raise AgentError(f"the agent has to stop ({service.failure}); see its log")
         if exit_at_end and service.is_done():
+            halt.reason = reasons.END_OF_REPLAY
             return
         service.look_after()
         tell(ALIVE)

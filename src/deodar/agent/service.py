@@ -6,6 +6,7 @@ Around them stay the spool, the settings, the agent's own events, and the contro
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from deodar import __version__
-from deodar.agent import overview
+from deodar.agent import overview, reasons
 from deodar.agent import status as report
 from deodar.agent.administration import Administration
 from deodar.agent.age import AgeClock
@@ -112,7 +113,7 @@ class Service:
         self.control = ControlServer(
             directory.socket, self.administration.handlers(), settings.control.group
         )
-        self._stopping = self._hurries = False
+        self._stopping = self._hurries = self._told_start = False
         self.last_status: AgentStatus | None = None
         """How the agent fared when it was stopped."""
         self._next_retry = self._next_mark = self._next_certificates = 0.0
@@ -122,7 +123,7 @@ class Service:
         self.tasks_settings.subscribe(self._settings_changed)
         self.certificates.subscribe(self._certificate_changed)
         self._follow_application()
-        self._tell_absence()
+        self._tell_start()
         self.events.add(EventType.APPLICATION_STARTED, Version=__version__)
         for problem in self.tasks_settings.problems:
             self.events.add(EventType.SETTINGS_PROBLEM, Problem=problem)
@@ -161,8 +162,11 @@ class Service:
         """Why a part has come to a halt by itself; "" while all work."""
         return self.detection.failure or self.integration.failure
 
-    def stop(self) -> None:
-        """Watch no more, store what was seen, send what can be sent at once, close the files."""
+    def stop(self, reason: str = "") -> None:
+        """Watch no more, store what was seen, send what can be sent at once, close the files.
+
+        `reason` is told to the server, if its events were begun.
+        """
         self._stopping = True
         with ExitStack() as last:  # whatever fails, the files are closed
             last.callback(self.losses.mark_stopped)
@@ -175,6 +179,8 @@ class Service:
             self.control.stop()
             before = self.status()
             self.detection.stop()
+            if self._told_start:
+                self.announcer.stopped(reason or reasons.ASKED)
             self._send_the_last()
             self.last_status = msgspec.structs.replace(
                 self.status(),
@@ -200,16 +206,20 @@ class Service:
     def _is_sending(self) -> bool:
         return self.spool.state().packets > 0 and self.integration.is_connected
 
-    def _tell_absence(self) -> None:
+    def _tell_start(self) -> None:
+        """Tell that the agent runs, and of the time when none did."""
         killed = self.losses.unclean_since()
         self.losses.mark_running(time.time())
         before = report.read(self.directory)
         if not self._announces:
             return
         if killed is not None:
-            self.announcer.absence(max(killed, before.time if before else 0.0), killed=True)
+            killed = max(killed, before.time if before else 0.0)
+            self.announcer.absence(killed, killed=True)
         elif before is not None:
             self.announcer.absence(before.time, killed=False)
+        self.announcer.started(reasons.of_start(killed, os.environ), killed)
+        self._told_start = True
 
     # What the parts tell
 
