@@ -47,6 +47,7 @@ PARTS = {
         "module_records.h",
         "net_records.h",
     ),
+    "groups": ("group_records.h",),
     "modules": ("module_records.h",),
     "pam": ("pam.h", "pam_records.h"),
 }

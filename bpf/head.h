@@ -25,6 +25,8 @@ enum record_kind {
 	RECORD_PAM = 56,
 	/* the part `modules` */
 	RECORD_MODULES = 60,
+	/* the part `groups` */
+	RECORD_GROUP = 62,
 	MOST_RECORD_KINDS = 64,
 };
 

@@ -335,6 +335,19 @@ struct task_struct {
 	char comm[16];
 };
 
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup_root {
+	s32 hierarchy_id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
 struct in6_addr {
 	u8 in6_u[16];
 };

@@ -11,6 +11,7 @@ from deodar.agent.gather.listens import Listens
 from deodar.agent.gather.logons import logon_gatherer
 from deodar.agent.gather.modules import module_gatherer
 from deodar.agent.gather.scripts import Scripts
+from deodar.agent.gather.service_runs import service_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
     lambda context, _settings: Consoles(context),
     lambda _context, _settings: DnsQueries(),
     lambda _context, _settings: Listens(),
+    service_runs,
 )
 
 

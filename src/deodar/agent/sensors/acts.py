@@ -256,3 +256,5 @@ class CgroupChange(Act):
     operation: Literal["made", "removed", "populated", "emptied"]
     path: str
     """In the hierarchy, such as "/system.slice/ssh.service"."""
+    id: int = 0
+    """Inode number of the group's folder; 0 when it is not the kernel that tells."""
