@@ -81,6 +81,13 @@ class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     log is their own."""
 
 
+class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Accounts, scheduled tasks and services, which are read from the host's files."""
+
+    root: Annotated[str, Meta(pattern="^/")] = "/"
+    """Where the host's root folder is: another one for an agent that is in a container itself."""
+
+
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may use the commands of this agent on this host."""
 
@@ -96,5 +103,6 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     transfer: TransferSettings = msgspec.field(default_factory=TransferSettings)
     spool: SpoolSettings = msgspec.field(default_factory=SpoolSettings)
     hashes: HashSettings = msgspec.field(default_factory=HashSettings)
+    watch: WatchSettings = msgspec.field(default_factory=WatchSettings)
     sensor: SensorSettings = msgspec.field(default_factory=SensorSettings)
     control: ControlSettings = msgspec.field(default_factory=ControlSettings)

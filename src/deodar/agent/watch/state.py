@@ -76,11 +76,11 @@ class StateWatcher:
     covers = "accounts, scheduled tasks, services"
 
     def __init__(
-        self, _settings: AgentSettings, directory: StateDirectory, *, root: str | Path = "/"
+        self, settings: AgentSettings, directory: StateDirectory, *, root: str | Path = ""
     ) -> None:
-        """`directory` is the agent's; `root` that of the host, or of a container."""
+        """`directory` is the agent's; `root` another one than that of the settings."""
         self._directory = directory
-        self._root = root
+        self._root = root or settings.watch.root
         self._heard: deque[str] = deque(maxlen=1024)
         self._waker = Waker()
         self._thread: WatchedThread | None = None
