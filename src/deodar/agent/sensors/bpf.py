@@ -204,6 +204,8 @@ class BpfSensor:
         self.refused = []
         opened = [open_part(self._wanted[0], self._ring_bytes, self._own_pids)]
         for part in self._wanted[1:]:
+            if not part.needed():
+                continue
             try:
                 opened.append(open_part(part, self._ring_bytes, self._own_pids))
             except SensorError as error:

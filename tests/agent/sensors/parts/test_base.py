@@ -15,6 +15,7 @@ def test_a_plain_part_has_nothing_to_prepare_or_to_collect() -> None:
     )
     loaded = Loaded({}, {})
     part.prepare(loaded)
+    assert part.needed()
     assert part.sizes() == {}
     assert part.collect(loaded, 0) == []
 

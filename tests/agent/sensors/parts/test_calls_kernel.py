@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -31,6 +32,7 @@ HASH, SOCKET_FILTER, PERF_EVENT, CGROUP_SKB, RAW_TRACEPOINT = 1, 1, 7, 8, 17
 EGRESS, ATTACH, DETACH, LINK_CREATE = 1, 8, 9, 28
 RETURN_1 = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
 SET_BPF = 0x40042408
+REACHING = str(Path(__file__).parent.parent / "reaching.py")
 MAP_NUMBERS = {name: number for number, name in MAPS.items()}
 PROGRAM_NUMBERS = {name: number for number, name in PROGRAMS.items()}
 
@@ -101,6 +103,20 @@ def test_a_program_is_told_with_type_name_and_number(told, kind):
     (found,) = told(1)
     assert (found.command, found.type, found.name) == ("program_load", kind, b"try_prog")
     assert found.id == number
+
+
+@pytest.mark.root
+def test_a_map_made_by_a_32_bit_call_is_told(calls, collect):
+    command = [sys.executable, REACHING, "bpf_32", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        if process.wait(30) == -signal.SIGSEGV:
+            pytest.skip("this kernel takes no 32-bit system calls (CONFIG_IA32_EMULATION)")
+
+    def made(records):
+        return [r for r in records if type(r) is BpfUse and r.key.pid == process.pid]
+
+    (found,) = made(collect(calls, made))
+    assert (found.command, found.type, found.name) == ("map_create", "hash", b"try_small")
 
 
 @pytest.mark.root

@@ -122,6 +122,19 @@ def test_a_kernel_without_modules_refuses_the_part_and_says_why():
         open_part(MODULES)
 
 
+@pytest.mark.root
+@pytest.mark.skipif(HAS_MODULES, reason="this kernel has modules")
+def test_where_there_are_no_modules_the_part_is_not_missed():
+    assert not MODULES.needed()
+    sensor = BpfSensor(parts=(CORE, MODULES))
+    sensor.open()
+    try:
+        assert sensor.refused == []
+        assert [part.part for part in sensor.session.parts] == [CORE]
+    finally:
+        sensor.close()
+
+
 def seen(operation=1, name=b"snd_x"):
     return SEEN.pack(KIND, 0, 5, 11, 1000, 4096, operation, 0, name)
 

@@ -17,6 +17,10 @@ def _nothing(_loaded: Loaded) -> None:
     pass
 
 
+def _always() -> bool:
+    return True
+
+
 def _attach(loaded: Loaded) -> None:
     loaded.attach()
 
@@ -44,6 +48,8 @@ class Part:
     """A power of two."""
     sizes: Callable[[], dict[str, int]] = field(default=dict)
     """`max_entries` of maps that depend on the machine, beside the ring."""
+    needed: Callable[[], bool] = _always
+    """Whether this kernel has what the part looks at; a part that is not needed is not missed."""
     attach: Callable[[Loaded], None] = _attach
     """Puts the programs where they belong; raises SensorUnavailable."""
     prepare: Callable[[Loaded], None] = _nothing

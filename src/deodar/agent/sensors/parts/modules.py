@@ -1,11 +1,12 @@
 """The part `modules`: names of kernel modules. Its C side is bpf/modules.bpf.c.
 
-A kernel without modules refuses it, and has no need of it.
+A kernel that was built without modules would refuse it, and has no need of it.
 """
 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.acts import ModuleSeen
@@ -20,6 +21,8 @@ RING_BYTES = 1 << 16
 KIND = 60
 SEEN = struct.Struct("<HHIQQ QII64s")
 LOAD, UNLOAD = 1, 2
+LIST = Path("/proc/modules")
+"""The kernel's list of modules; not there when it can have none."""
 
 
 def decode(buffer: Buffer, at: int, length: int, offset: int) -> ModuleSeen:
@@ -44,4 +47,5 @@ MODULES = Part(
     kinds={KIND: "module_name"},
     decode=decode,
     ring_bytes=RING_BYTES,
+    needed=LIST.exists,
 )
