@@ -30,6 +30,19 @@ TOOLS = ("clang-14", "llvm-strip-14", "bpftool")
 SHARED = ("common.h", "head.h", "kernel.h")
 PARTS = {
     "core": ("core.h", "paths.h", "pids.h", "exec.h", "life.h", "tcp.h", "records.h"),
+    "files": (
+        "files.h",
+        "files_records.h",
+        "files_calls.h",
+        "files_paths.h",
+        "files_report.h",
+        "files_opened.h",
+        "files_named.h",
+        "files_libraries.h",
+        "fds.h",
+        "pids.h",
+        "times.h",
+    ),
     "calls": (
         "calls.h",
         "fds.h",

@@ -35,12 +35,14 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
 	BPF_F_MMAPABLE = 1024,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -55,6 +57,7 @@ enum bpf_link_type {
 };
 
 #define TS_COMPAT 2
+#define AT_FDCWD (-100)
 #define PF_KTHREAD 0x00200000
 #define SIGNAL_GROUP_EXIT 0x00000004
 #define AF_INET 2
@@ -188,6 +191,7 @@ struct signal_struct {
 };
 
 struct qstr {
+	u32 len;
 	const u8 *name;
 };
 
@@ -232,6 +236,11 @@ struct inode {
 	void *i_private;
 };
 
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+};
+
 struct timespec64 {
 	s64 tv_sec;
 	long tv_nsec;
@@ -255,6 +264,8 @@ struct inode___old { /* before 6.6 */
 };
 
 struct file {
+	u32 f_mode;
+	u32 f_flags;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -262,11 +273,16 @@ struct file {
 
 struct mm_struct {
 	unsigned long arg_start, arg_end;
+	struct file *exe_file;
 };
 
 struct linux_binprm {
 	struct file *file;
 	const char *filename;
+};
+
+struct vm_area_struct {
+	struct file *vm_file;
 };
 
 struct thread_info {

@@ -3,6 +3,7 @@
 from deodar.agent.enrich import (
     access_events,
     events,
+    file_events,
     kernel_events,
     logon_events,
     network_events,
@@ -13,6 +14,7 @@ from deodar.agent.enrich import (
 MODULES = (
     access_events,
     events,
+    file_events,
     kernel_events,
     logon_events,
     network_events,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deodar.agent.gather.console import Consoles
 from deodar.agent.gather.dns import DnsQueries
+from deodar.agent.gather.files import file_changes
 from deodar.agent.gather.forks import Forks
 from deodar.agent.gather.listens import Listens
 from deodar.agent.gather.logons import logon_gatherer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 GATHERERS: tuple[Callable[[Context, AgentSettings], Gatherer], ...] = (
     Forks,
+    file_changes,
     logon_gatherer,
     module_gatherer,
     lambda context, _settings: Scripts(context),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from deodar.agent.sensors.base import Act, Direction, ProcessKey
 
 if TYPE_CHECKING:
+    from deodar.agent.hashing.facts import FileFacts
     from deodar.agent.sensors.base import FileIdentity
 
 
@@ -43,6 +44,10 @@ class FileChange(Act):
     """Flags of open(2) for a file that was opened."""
     exact: bool = True
     """Whether the path comes from the kernel; False when it is what the process passed."""
+    closes: bool = False
+    """Whether the file is open for writing, so that a `FileClosed` may follow."""
+    facts: FileFacts | None = None
+    """Added on the way to the event."""
 
 
 @dataclass(slots=True)
@@ -50,6 +55,7 @@ class FileClosed(Act):
     """A process closed a file that it had written to; no event of its own, but a hint."""
 
     identity: FileIdentity
+    """Without times and size when the kernel had forgotten the file at once."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,8 @@ class LibraryLoad(Act):
     mode: int = 0
     deleted: bool = False
     """The file has no name in any folder."""
+    facts: FileFacts | None = None
+    """Added on the way to the event."""
 
 
 @dataclass(slots=True)

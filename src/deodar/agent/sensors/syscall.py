@@ -13,7 +13,8 @@ import struct
 from contextlib import suppress
 
 NUMBERS = {"x86_64": 321, "aarch64": 280}
-MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, NEXT_KEY, PROG_LOAD, PROG_RUN = 0, 1, 2, 4, 5, 10
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, NEXT_KEY = 0, 1, 2, 3, 4
+PROG_LOAD, PROG_RUN = 5, 10
 OBJECT_INFO, RAW_TRACEPOINT_OPEN, MAP_TAKE, ENABLE_STATS = 15, 17, 21, 32
 ARRAY_MAP = 2
 NO_EXIST = 1
@@ -78,6 +79,12 @@ def take(map_fd: int, key: bytes, value_bytes: int) -> bytes:
     attributes = struct.pack("<IxxxxQQQ", map_fd, address(key_buffer), address(value_buffer), 0)
     bpf(MAP_TAKE, attributes)
     return value_buffer.raw
+
+
+def delete(map_fd: int, key: bytes) -> None:
+    """Remove one element of a map; raises FileNotFoundError when there is none."""
+    key_buffer = buffer(key)
+    bpf(MAP_DELETE, struct.pack("<IxxxxQQQ", map_fd, address(key_buffer), 0, 0))
 
 
 def keys(map_fd: int, key_bytes: int, limit: int) -> list[bytes]:

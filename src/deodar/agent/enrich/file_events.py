@@ -1,0 +1,124 @@
+"""From a record to an event: changes of files, libraries, raw devices.
+
+Field names and units are those of deodar.events.vocabulary; a field that is not known is left out.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from deodar.agent.enrich.context import text
+from deodar.agent.enrich.fields import actor_fields, as_device, file_type
+from deodar.agent.enrich.registry import converts
+from deodar.agent.sensors.acts import (
+    DeviceOpen,
+    FileChange,
+    FileOperation,
+    FileRepeats,
+    LibraryLoad,
+)
+
+if TYPE_CHECKING:
+    from deodar.agent.enrich.context import Context
+    from deodar.agent.enrich.registry import Event
+
+COUNTS = {
+    FileOperation.CREATE: "FilesCreated",
+    FileOperation.MODIFY: "FilesModified",
+    FileOperation.RENAME: "FilesRenamed",
+    FileOperation.ATTRIBUTES: "FilesAttributes",
+    FileOperation.DELETE: "FilesDeleted",
+}
+
+
+@converts(FileChange, "filechange")
+def filechange(context: Context, record: FileChange) -> Event:
+    """A process created, changed, renamed or deleted a file."""
+    previous_folder, previous_name = os.path.split(text(record.previous))
+    return {
+        **actor_fields(context, record),
+        **_file_fields("Dropped", record),
+        **_content_fields(record),
+        "FileOperationType": record.operation.value,
+        "FileOpenFlags": record.flags or None,
+        "DroppedFileAttributes": record.mode or None,
+        "PreviousFileName": previous_name,
+        "PreviousFilePath": previous_folder,
+        "PathFromProcess": None if record.exact else 1,
+    }
+
+
+@converts(FileRepeats, "filechange_repeats")
+def filechange_repeats(context: Context, record: FileRepeats) -> Event:
+    """A process changed more files than are told one by one."""
+    folder, name = os.path.split(text(record.path))
+    fields = {
+        **actor_fields(context, record),
+        "DroppedName": name,
+        "DroppedPath": folder,
+        "RepeatsFirstTime": record.first_ns // 1000,
+        "RepeatsLastTime": record.time_ns // 1000,
+    }
+    fields.update({COUNTS[operation]: count for operation, count in record.counts.items()})
+    return fields
+
+
+@converts(LibraryLoad, "module")
+def module(context: Context, record: LibraryLoad) -> Event:
+    """A process mapped a file as code."""
+    return {
+        **actor_fields(context, record),
+        **_file_fields("Dll", record),
+        "DllFileAttributes": record.mode or None,
+        "DllDeleted": 1 if record.deleted else None,
+    }
+
+
+@converts(DeviceOpen, "rawdevice")
+def rawdevice(context: Context, record: DeviceOpen) -> Event:
+    """A process opened a device past the file systems."""
+    return {
+        **actor_fields(context, record),
+        "DeviceName": text(record.path),
+        "DeviceMajor": record.major,
+        "DeviceMinor": record.minor,
+        "DeviceKind": "block" if record.block else "character",
+        "FileOpenFlags": record.flags,
+    }
+
+
+def _file_fields(prefix: str, record: FileChange | LibraryLoad) -> Event:
+    """Return what is known of the file that a record is about: `prefix` begins the names."""
+    path = text(record.path)
+    folder, name = os.path.split(path)
+    fields: Event = {
+        f"{prefix}Name": name,
+        f"{prefix}Path": folder,
+        f"{prefix}FullName": path,
+    }
+    identity, facts = record.identity, record.facts
+    if identity is not None:
+        fields[f"{prefix}Size"] = identity.size
+        fields[f"{prefix}ModificationTime"] = identity.mtime_ns // 1000
+        fields[f"{prefix}Device"] = as_device(identity.dev)
+        fields[f"{prefix}Inode"] = identity.ino
+    if facts is not None:
+        fields[f"{prefix}Size"] = facts.size
+        fields[f"{prefix}CreationTime"] = facts.created_us
+        fields[f"{prefix}ModificationTime"] = facts.modified_us
+        fields[f"{prefix}Md5"] = facts.md5
+        fields[f"{prefix}Sha256"] = facts.sha256
+    return fields
+
+
+def _content_fields(record: FileChange) -> Event:
+    facts = record.facts
+    if facts is None:
+        return {}
+    return {
+        "DroppedFileType": file_type(facts),
+        "DroppedFuzzyHash": facts.fuzzy,
+        "DroppedEntropy": facts.entropy,
+        "DroppedHeader": facts.header,
+    }
