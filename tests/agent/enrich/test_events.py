@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from deodar.agent.enrich import converters  # noqa: F401 - fills the registry
 from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.enrich.proc import live_process
 from deodar.agent.enrich.registry import event_of, follow
+from deodar.agent.sensors.acts import RunningProcess
 from deodar.agent.sensors.base import (
     Exec,
     Exit,
@@ -230,3 +232,18 @@ def test_processes_of_records_without_an_event_can_be_named_later(context: Conte
     assert event["ParentFileFullName"] == str(PROGRAM)
     follow(context, Exit(NOW, CHILD))
     assert process.ended
+
+
+def test_a_process_that_ran_before_is_marked(context: Any) -> None:
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        live = live_process(child.pid)
+        assert live is not None
+        event = event_of(context, RunningProcess(5_000, live.key))
+    finally:
+        child.kill()
+        child.wait()
+    assert (event["EventType"], event["AlreadyRunning"]) == ("process", 1)
+    assert (event["SystemPid"], event["FileName"]) == (child.pid, "sleep")
+    assert event["ParentSystemPid"] == os.getpid()
+    assert event["StartupParameters"] == "sleep 600"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deodar.agent.enrich.fields import as_device, content_fields, parent_ids
 from deodar.agent.enrich.fragments import of_owner, of_parent, of_process
 from deodar.agent.enrich.registry import Told, converts
+from deodar.agent.sensors.acts import RunningProcess
 from deodar.agent.sensors.base import Exec, Exit, Fork
 
 if TYPE_CHECKING:
@@ -26,6 +27,18 @@ def process(context: Context, record: Exec) -> Told:
         **content_fields(context, process),
         "LogonRemoteHost": context.logons.remote_host(process.tty),
     }
+    return Told(own, (of_process(context, process), of_parent(context, process)))
+
+
+@converts(RunningProcess, "process")
+def already_running(context: Context, record: RunningProcess) -> Told:
+    """A program was started before the agent was; it is told when the agent starts."""
+    process = context.processes.find(record.key)
+    own: Event = {"AlreadyRunning": 1}
+    if process is None:
+        return Told(own, (of_owner(context, record.key, process),))
+    own |= content_fields(context, process)
+    own["LogonRemoteHost"] = context.logons.remote_host(process.tty)
     return Told(own, (of_process(context, process), of_parent(context, process)))
 
 

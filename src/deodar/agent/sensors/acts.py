@@ -28,6 +28,11 @@ class FileOperation(IntEnum):
 
 
 @dataclass(slots=True)
+class RunningProcess(Act):
+    """A process, the record's own, ran already when the agent started."""
+
+
+@dataclass(slots=True)
 class FileChange(Act):
     """A file was created, written to, renamed, deleted, or got other attributes."""
 

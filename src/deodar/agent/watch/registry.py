@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorError
 from deodar.agent.watch.logons import logon_watcher
+from deodar.agent.watch.running import running_watcher
 from deodar.agent.watch.state import StateWatcher
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[AgentSettings, StateDirectory], Watcher]
 
-WATCHERS: tuple[Maker, ...] = (StateWatcher, logon_watcher)
+WATCHERS: tuple[Maker, ...] = (StateWatcher, logon_watcher, running_watcher)
 
 
 class Watchers:
