@@ -116,6 +116,9 @@ class LiveProcess:
             "LogonType": 10 if self.session.remote else 5,
             "Tty": self.fields.get("Tty", ""),
             "ContainerId": "",
+            "ContainerName": "",
+            "ContainerImage": "",
+            "ContainerPid": 0,
         }
 
 

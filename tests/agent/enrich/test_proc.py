@@ -90,3 +90,46 @@ def test_container_is_told_from_the_control_group(line: str, found: bool, tmp_pa
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "cgroup").write_text(line.format(identity) + "\n")
     assert proc.container_id(7, tmp_path) == (identity if found else "")
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("0::/machine.slice/machine-web.scope/payload/init.scope", "web"),
+        (r"0::/machine.slice/machine-web\x2dtest.scope/payload", "web-test"),
+        ("0::/system.slice/systemd-nspawn@web.service/payload", "web"),
+        ("1:name=systemd:/machine.slice/machine-web.scope", "web"),
+        ("0::/machine.slice", ""),
+        ("0::/user.slice/machine-web.scope.d", ""),
+    ],
+)
+def test_a_machine_of_systemd_is_a_container_too(line: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cgroup").write_text(line + "\n")
+    assert proc.container_id(7, tmp_path) == name
+
+
+@pytest.mark.parametrize(
+    ("line", "number"), [("NSpid:\t4711\t12", 12), ("NSpid:\t4711", 0), ("Pid:\t4711", 0)]
+)
+def test_the_number_in_the_container_is_the_innermost(
+    line: str, number: int, tmp_path: Path
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "status").write_text(f"Name:\tx\n{line}\n")
+    assert proc.inner_pid(7, tmp_path) == number
+    assert proc.inner_pid(8, tmp_path) == 0
+
+
+@pytest.mark.root
+def test_the_number_in_a_pid_namespace_of_this_kernel(until) -> None:
+    words = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "600"]
+    outer = subprocess.Popen(words)
+    try:
+        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        (inner,) = until(lambda: children.read_text().split())
+        assert proc.inner_pid(int(inner)) == 1
+        assert proc.inner_pid(outer.pid) == 0
+    finally:
+        outer.kill()
+        outer.wait()

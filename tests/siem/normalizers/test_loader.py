@@ -273,6 +273,7 @@ IN_EXTRA = {
         "InterpretedFileContent InterpretedFileContentTruncated DnsId AgentUnclean",
         "TargetStartupParameters TargetHome TargetShell ChangedFile ChangedMeanwhile",
         "ServiceManager ServiceGroup LogonRequestedBy",
+        "ContainerName ContainerImage ContainerPid",
         "InteractiveInputTruncated InteractiveInputDropped",
     )
     for name in line.split()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from deodar.agent.enrich import command_line, proc
+from deodar.agent.enrich.containers import Containers
 from deodar.agent.enrich.hashes import FileFacts, FileHasher
 from deodar.agent.enrich.host import HostFacts, address_towards
 from deodar.agent.enrich.identity import UniquePids, event_ids
@@ -45,6 +46,7 @@ class Context:
         self.host = host
         self.users = UserNames()
         self.logons = LogonHosts()
+        self.containers = Containers()
         self.hasher = FileHasher(settings.hashes)
         self.unique_pids = UniquePids(host.boot_id)
         self.processes = ProcessTable(settings.sensor.processes, _find_live)
@@ -104,6 +106,7 @@ class Context:
             cwd=shared_text(record.cwd),
             tty=record.tty,
             container_id=container,
+            container_pid=proc.inner_pid(record.key.pid) if container else 0,
             cgroup_id=record.cgroup_id,
         )
         self.processes.put(process)
@@ -119,6 +122,8 @@ class Context:
             child = Process(record.child, parent.key, parent.image)
             child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
             child.container_id = parent.container_id
+            if child.container_id:
+                child.container_pid = proc.inner_pid(record.child.pid)
         child.uid, child.euid = record.uid, record.euid
         child.login_uid, child.session_id = record.login_uid, record.session_id
         self.processes.put(child)
@@ -179,6 +184,7 @@ def _find_live(pid: int) -> Process | None:
 
 
 def _process(live: proc.LiveProcess) -> Process:
+    container = proc.container_id(live.key.pid) or ""
     name = text(live.exe) if live.exe else f"[{text(live.comm)}]"
     return Process(
         key=live.key,
@@ -190,5 +196,6 @@ def _process(live: proc.LiveProcess) -> Process:
         session_id=live.session_id,
         cwd=text(live.cwd),
         tty=live.tty,
-        container_id=proc.container_id(live.key.pid) or "",
+        container_id=container,
+        container_pid=proc.inner_pid(live.key.pid) if container else 0,
     )

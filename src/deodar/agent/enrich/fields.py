@@ -48,8 +48,12 @@ def process_fields(context: Context, process: Process) -> Event:
         "WorkingDirectory": process.cwd,
         "Tty": process.tty,
         "ContainerId": process.container_id,
+        "ContainerPid": process.container_pid or None,
         "CgroupId": process.cgroup_id or None,
     }
+    if process.container_id:
+        container = context.containers.of(process.container_id)
+        fields["ContainerName"], fields["ContainerImage"] = container
     fields.update(facts_fields(context.facts(process)))
     return fields
 

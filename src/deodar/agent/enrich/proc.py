@@ -18,6 +18,11 @@ PROC = Path("/proc")
 MAXIMUM_COMMAND_LINE = 64 * 1024
 MAXIMUM_CONTROL_GROUPS = 16 * 1024
 _CONTAINER = re.compile(rb"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)", re.MULTILINE)
+_MACHINE = re.compile(
+    rb"/(?:machine-([^/\n]+)\.scope|systemd-nspawn@([^/\n]+)\.service)(?:/|$)", re.MULTILINE
+)
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+MAXIMUM_STATUS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,8 @@ def container_id(pid: int, proc: Path = PROC) -> str | None:
     """Return the id of the container that a live process runs in, "" for none.
 
     Docker, containerd, CRI-O and Podman all name the control group after the 64 hex digits of
-    the container. Returns None when the process is gone.
+    the container; systemd after the name of a machine, which is its id here. Returns None when
+    the process is gone.
     """
     try:  # by descriptor: half the time of a file object, and this is done at every start
         descriptor = os.open(f"{proc}/{pid}/cgroup", os.O_RDONLY | os.O_CLOEXEC)
@@ -124,8 +130,29 @@ def container_id(pid: int, proc: Path = PROC) -> str | None:
         return None
     finally:
         os.close(descriptor)
-    found = _CONTAINER.search(text)
-    return found[1].decode("ascii") if found else ""
+    if (found := _CONTAINER.search(text)) is not None:
+        return found[1].decode("ascii")
+    if (machine := _MACHINE.search(text)) is not None:
+        name = _ESCAPED.sub(lambda code: bytes([int(code[1], 16)]), machine[1] or machine[2])
+        return name.decode("utf-8", "replace")
+    return ""
+
+
+def inner_pid(pid: int, proc: Path = PROC) -> int:
+    """Return a live process's number in its own pid namespace; 0 when it is gone, or has no other.
+
+    Kernels before 4.1 do not tell.
+    """
+    try:
+        with (proc / str(pid) / "status").open("rb") as file:
+            text = file.read(MAXIMUM_STATUS)
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith(b"NSpid:"):
+            numbers = line.split()[1:]
+            return int(numbers[-1]) if len(numbers) > 1 else 0
+    return 0
 
 
 def _arguments(folder: Path) -> tuple[bytes, ...]:

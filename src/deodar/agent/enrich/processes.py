@@ -50,6 +50,8 @@ class Process:
     cwd: str = ""
     tty: str = ""
     container_id: str = ""
+    container_pid: int = 0
+    """Its number in the container; 0 when it is not known."""
     cgroup_id: int = 0
     ended: bool = False
     trust: int | None = None
