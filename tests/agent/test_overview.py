@@ -56,6 +56,7 @@ def test_what_hashing_left_out_is_told_here_and_to_the_server(service: Service) 
     context.hasher._hashing.tally.add(Skip.FUZZY_BUDGET)
     hashes = status_of(service).hashes
     assert (hashes.misses, hashes.starts) == (1, 1)
+    assert 1e6 < hashes.memory_bytes < 20e6
     assert hashes.skipped == {Skip.FUZZY_BUDGET.value: 1}
     assert synchronization_report(service)["status"]["hashes_skipped"] == hashes.skipped
     pid = hashes.pid

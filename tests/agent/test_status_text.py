@@ -25,6 +25,7 @@ def well(**changes: object) -> status.AgentStatus:
             pid=77,
             starts=1,
             processor_seconds=2.5,
+            memory_bytes=11_700_000,
             limited={"fuzzy hash: file too large": 2},
         ),
         "spool": status.SpoolStatus(2, 5, 2_000_000, 536_870_912, 30),
@@ -55,7 +56,7 @@ def test_agent_that_is_well_needs_no_attention() -> None:
         "12 made, 7 delivered",
         "queue        0 records",
         "5 events wait, the oldest for 30 s; 2.0 MB of 536.9 MB on disk",
-        "hashes       9 files read, 40 known, 0 wait; process 77, 1 starts, 2.5 s of",
+        "hashes       9 files read, 40 known, 0 wait; process 77, 11.7 MB, 1 starts,",
         "2 files without fuzzy hash: file too large",
         "lost         none since the start",
     ):

@@ -149,7 +149,9 @@ def _hashes(detection: Detection) -> report.HashStatus:
     context = detection.context
     if context is None:
         return report.HashStatus()
-    return report.HashStatus(**asdict(context.hasher.counters()))
+    counters = context.hasher.counters()
+    memory = report.memory_of(counters.pid) if counters.pid is not None else 0
+    return report.HashStatus(**asdict(counters), memory_bytes=memory)
 
 
 def _spool(service: Service) -> report.SpoolStatus:

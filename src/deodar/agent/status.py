@@ -103,6 +103,8 @@ class HashStatus(msgspec.Struct, frozen=True):
     starts: int = 0
     pid: int | None = None
     processor_seconds: float = 0.0
+    memory_bytes: int = 0
+    """Of the hash process."""
     skipped: dict[str, int] = {}
     """Files by the reason why facts about them are missing."""
     limited: dict[str, int] = {}

@@ -207,7 +207,9 @@ def _events(status: AgentStatus, now: float) -> Iterator[Line]:
 
 def _hashes(status: AgentStatus) -> Iterator[Line]:
     hashes = status.hashes
-    process = f"process {hashes.pid}" if hashes.pid is not None else "no process"
+    process = "no process"
+    if hashes.pid is not None:
+        process = f"process {hashes.pid}, {size(hashes.memory_bytes)}"
     files = f"{hashes.misses} files read, {hashes.hits} known, {hashes.waiting} wait"
     taken = f"{hashes.processor_seconds:.1f} s of processor time"
     yield "hashes", f"{files}; {process}, {hashes.starts} starts, {taken}"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -16,9 +16,12 @@ from deodar.agent.enrich.fragments import (
 )
 from deodar.agent.enrich.hashes import FileFacts
 from deodar.agent.enrich.proc import live_process
+from deodar.agent.hashing.facts import Rest
 from deodar.agent.sensors.base import Act, ProcessKey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deodar.agent.enrich.context import Context
     from deodar.agent.enrich.fragments import Fragment
     from deodar.agent.enrich.processes import Process
@@ -60,8 +63,11 @@ def test_a_process_and_its_parent_are_told_as_the_fields_say(context: Context) -
     assert "ParentFileFullName" in of_parent(context, process).names
 
 
-def test_they_are_made_once_and_again_when_the_file_is_better_known(context: Context) -> None:
+def test_they_are_made_once_and_again_when_the_file_is_better_known(
+    context: Context, until: Callable[..., Any]
+) -> None:
     process = own(context)
+    until(lambda: (facts := context.facts(process)) and facts.rest is Rest.NOTHING, 60)
     first = of_process(context, process)
     assert of_process(context, process) is first
     process.image.facts = FileFacts(size=7, created_us=None, modified_us=8, file_type=8, md5="ab")

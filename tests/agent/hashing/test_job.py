@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,26 +21,14 @@ def test_job_gives_itself_back_once_with_its_file_closed(tmp_path: Path) -> None
     assert opened is not None
     back: list[Job] = []
     job = Job(None, [str(path)], back.append)
-    assert job.so_far() is None
+    assert job.facts is None
     job.take(opened)
     assert job.identity == opened.identity
-    so_far = job.so_far()
-    assert so_far is not None
-    assert (so_far.size, so_far.rest) == (7, Rest.COMING)
+    assert job.facts == replace(opened.facts, rest=Rest.COMING)
     job.end(opened.facts, keep=True)
-    job.fail()
     assert back == [job]
     assert job.is_kept
-    assert job.so_far() == opened.facts
+    assert job.facts == opened.facts
     assert job.digested.is_set()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened.descriptor)
-
-
-def test_failed_job_is_not_kept() -> None:
-    back: list[Job] = []
-    job = Job(None, ["/nowhere"], back.append)
-    job.fail()
-    assert back == [job]
-    assert not job.is_kept
-    assert job.so_far() is None

@@ -100,6 +100,18 @@ def test_fuzzy_hash_of_content_that_repeats_itself_is_given_up(
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
 
 
+def test_reading_goes_on_where_a_file_system_gives_little(
+    opened: Callable[[bytes], Opened], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(10_000)
+    file, pread = opened(content), os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, offset: pread(fd, min(size, 999), offset))
+    assert measures.read(file.descriptor, 10_000) == content
+    assert measures.read(file.descriptor, 2_000, 5_000) == content[5_000:7_000]
+    assert measures.read(file.descriptor, 99_999, 9_000) == content[9_000:]
+    assert fuzzy(file.descriptor, 10_000) == ppdeep.hash(content)
+
+
 def test_larger_files_may_take_longer() -> None:
     assert fuzzy_seconds(0) > 0
     assert fuzzy_seconds(2_000_000) > fuzzy_seconds(1_000_000)

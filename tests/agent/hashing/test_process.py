@@ -173,6 +173,30 @@ def test_it_that_does_not_come_up_is_told(
     assert process.pid is None
 
 
+def test_it_ends_when_it_has_nothing_to_do(
+    process: HashProcess, opened: Callable[[bytes], Opened], until: Callable[..., Any]
+) -> None:
+    process.rest()
+    digest(process, opened(CONTENT))
+    large = opened(os.urandom(1_500_000))
+    first, done = process.pid, []
+    thread = threading.Thread(target=lambda: done.append(process.ask(wire.FUZZY, large, LIMIT)))
+    thread.start()
+    running = process._running
+    assert running is not None
+    until(lambda: running.is_in_use)
+    process.rest()
+    thread.join(LIMIT)
+    assert done[0].outcome == wire.DONE
+    assert process.pid == first
+    process.rest()
+    assert process.pid is None
+    assert not Path(f"/proc/{first}").exists()
+    for _ in range(3):  # that was no death, after which the next start would wait
+        digest(process, opened(CONTENT))
+        process.rest()
+
+
 def test_after_the_end_none_is_started(
     process: HashProcess, opened: Callable[[bytes], Opened]
 ) -> None:

@@ -106,6 +106,16 @@ def test_while_the_process_may_not_be_started_nothing_is_remembered(
     assert hashing.tally.by_reason() == {Skip.NO_PROCESS.value: 1}
 
 
+def test_error_in_the_agent_is_counted_and_not_remembered(
+    hashing: Hashing, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing.budget, "allows", lambda: 1 / 0)
+    job = run(hashing, file)
+    assert not job.is_kept
+    assert (facts_of(job).sha256, facts_of(job).rest) == ("", Rest.NOTHING)
+    assert hashing.tally.by_reason() == {Skip.FAILED.value: 1}
+
+
 def test_queue_is_bounded(hashing: Hashing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing.quick, "put", lambda job: False)
     assert not hashing.begin(Job(None, ["/bin/true"], hashing.finish))

@@ -101,7 +101,7 @@ class FileHasher:
             return facts
         self._settle()
         job = self._running.get(facts.identity)
-        found = self._cache.get(facts.identity) or (job.so_far() if job is not None else None)
+        found = self._cache.get(facts.identity) or (job.facts if job is not None else None)
         return found or replace(facts, rest=Rest.NOTHING)
 
     def ask(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
@@ -166,7 +166,7 @@ class FileHasher:
         if job is None or job.facts is None:  # not opened yet, and others come before it
             return None
         self.hits += 1
-        return job.so_far() if job.was_waited_for else self._wait(job)
+        return job.facts if job.was_waited_for else self._wait(job)
 
     def _cached(self, identity: FileIdentity | None, paths: Sequence[str]) -> FileFacts | None:
         found = self._cache.get(identity)
@@ -227,7 +227,7 @@ class FileHasher:
             self._patience = min(self._settings.maximum_wait, 2 * self._patience)
             if not job.ended.is_set() and self._hashing.budget.level() > CALM:
                 job.ended.wait(FUZZY_PATIENCE)
-        return job.so_far()
+        return job.facts
 
     def _wait_less(self) -> None:
         self.timeouts += 1

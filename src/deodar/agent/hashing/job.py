@@ -38,7 +38,8 @@ class Job:
         self.urgent = urgent
         self.opened: Opened | None = None
         self.facts: FileFacts | None = None
-        """What is known so far; replaced, never changed."""
+        """What is known so far, marked as incomplete when more is to come; never changed in place:
+        any thread may read it."""
         self.told: list[Callable[[FileFacts | None], None]] = []
         """Those who want to be told at the end."""
         self.was_waited_for = False
@@ -49,14 +50,9 @@ class Job:
         """Set when all but the fuzzy hash is there, or will never be."""
         self.ended = threading.Event()
 
-    def so_far(self) -> FileFacts | None:
-        """Return what is known now, marked as incomplete when more is to come. For any thread."""
-        is_final, facts = self.ended.is_set(), self.facts
-        return facts if is_final or facts is None else replace(facts, rest=Rest.COMING)
-
     def take(self, opened: Opened) -> None:
         """Go on with this open file."""
-        self.opened, self.facts = opened, opened.facts
+        self.opened, self.facts = opened, replace(opened.facts, rest=Rest.COMING)
         self.identity = opened.identity
 
     def end(self, facts: FileFacts | None, *, keep: bool) -> None:
@@ -66,11 +62,6 @@ class Job:
         self.digested.set()
         self.ended.set()
         self._finish(self)
-
-    def fail(self) -> None:
-        """Give the job back after an error, if that was not done before it."""
-        if not self.ended.is_set():
-            self.end(self.facts, keep=False)
 
     def close(self) -> None:
         """Close its file."""

@@ -14,17 +14,32 @@ if TYPE_CHECKING:
 
     from deodar.agent.hashing.job import Job
 
+IDLE = 60.0
 _log = logger("agent.hashing")
 
 
 class Lane:
     """Jobs for one thread, which begins with the first of them."""
 
-    def __init__(self, name: str, work: Callable[[Job], None], room: int, urgent: int) -> None:
-        """`room` jobs may wait, and `urgent` ones more that are urgent."""
-        self._name, self._work, self._room = name, work, room
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Job], None],
+        failed: Callable[[Job], None],
+        *,
+        room: int,
+        urgent: int = 0,
+        idle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`room` jobs may wait, and `urgent` ones more that are urgent.
+
+        A job whose work raises an error is given to `failed`, unless it has ended already. `idle`
+        is called when there was no job for IDLE seconds.
+        """
+        self._name, self._work, self._failed, self._room = name, work, failed, room
         self._queue: queue.PriorityQueue[tuple[int, int, Job | None]]
         self._queue = queue.PriorityQueue(room + urgent)
+        self._idle = idle
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -65,10 +80,18 @@ class Lane:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
 
+    def _next(self) -> Job | None:
+        while True:
+            try:
+                return self._queue.get(timeout=IDLE)[2]
+            except queue.Empty:
+                self._idle()
+
     def _run(self) -> None:
-        while (job := self._queue.get()[2]) is not None:
+        while (job := self._next()) is not None:
             try:
                 self._work(job)
             except Exception as error:  # noqa: BLE001 - one odd file must not stop the rest
                 _log.exception("a file could not be hashed", error=str(error)[:200])
-                job.fail()
+                if not job.ended.is_set():
+                    self._failed(job)

@@ -50,11 +50,10 @@ def entropy(descriptor: int, size: int) -> int:
     """
     counts: Counter[int] = Counter()
     if size <= EXACT_BYTES:
-        counts.update(os.pread(descriptor, EXACT_BYTES, 0))
+        counts.update(read(descriptor, size))
     else:
         for number in range(BLOCKS):
-            offset = (size - BLOCK) * number // (BLOCKS - 1)
-            counts.update(os.pread(descriptor, BLOCK, offset))
+            counts.update(read(descriptor, BLOCK, (size - BLOCK) * number // (BLOCKS - 1)))
     return round(1000 * bits_per_byte(list(counts.values())))
 
 
@@ -71,13 +70,26 @@ def fuzzy(descriptor: int, size: int) -> str:
 
     Raises OSError, and TooCostly: ppdeep reads content that repeats itself up to 15 times over.
     """
-    content = os.pread(descriptor, size, 0)
+    content = read(descriptor, size)
     signal.signal(signal.SIGVTALRM, _give_up)
     try:
         signal.setitimer(signal.ITIMER_VIRTUAL, fuzzy_seconds(size))
         return str(ppdeep.hash(content))
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+
+def read(descriptor: int, size: int, offset: int = 0) -> bytes:
+    """Return so many bytes of a file, fewer only at its end: one call may give less than it could.
+
+    Raises OSError.
+    """
+    parts = []
+    while size > 0 and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        offset += len(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def fuzzy_seconds(size: int) -> float:

@@ -1,4 +1,4 @@
-"""The hash process as the agent sees it: started on first need, asked, killed when it hangs.
+"""The hash process as the agent sees it: started on need, asked, killed when it hangs or idles.
 
 It is started with posix_spawn and knows no more of the agent than two sockets. It ends with the
 agent, whatever ends the agent: the kernel kills it with its parent, and its sockets end. After a
@@ -62,6 +62,11 @@ class _Running:
         self.started = time.monotonic()
         self.spent_ns = 0
         """Processor time that was told of so far."""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it is being asked."""
+        return any(lock.locked() for lock in self._in_use)
 
     def exchange(self, lane: int, opened: Opened, limit: float) -> bytes:
         """Return the answer, b"" when there will be none. Raises TimeoutError."""
@@ -133,6 +138,12 @@ class HashProcess:
         outcome, spent_ns = wire.ANSWER.unpack_from(data)
         self._account(running, spent_ns)
         return Answer(outcome, data[wire.ANSWER.size :])
+
+    def rest(self) -> None:
+        """End the process if it has nothing to do; the next file starts another one."""
+        running = self._running
+        if running is not None and not running.is_in_use:
+            self._end(running, "")
 
     def close(self) -> None:
         """End the process; none is started any more."""

@@ -62,8 +62,15 @@ class Hashing:
         self.opener = Opener()
         self.process = HashProcess(self.budget.spend)
         self.finished: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self.quick = Lane("hash", self._digest, WAITING, URGENT)
-        self.slow = Lane("fuzzy", self._fuzzy, FUZZY_WAITING, 0)
+        self.quick = Lane(
+            "hash",
+            self._digest,
+            self._failed,
+            room=WAITING,
+            urgent=URGENT,
+            idle=self.process.rest,
+        )
+        self.slow = Lane("fuzzy", self._fuzzy, self._failed, room=FUZZY_WAITING)
 
     def begin(self, job: Job) -> bool:
         """Take a file; returns False, and counts it, when too many wait."""
@@ -103,7 +110,7 @@ class Hashing:
         if known is not None and known.rest is Rest.NOTHING:
             job.end(known, keep=False)
         elif not self._settings.enabled:
-            job.end(facts, keep=True)
+            self._settle(job, keep=True)
         elif facts.size > self._settings.maximum_file_bytes:
             self._skip(job, Skip.SIZE, keep=True)
         elif not self.budget.allows():
@@ -116,13 +123,12 @@ class Hashing:
     def _pass_on(self, job: Job, facts: FileFacts) -> None:
         """Let the fuzzy hash be made, or end."""
         if not self._settings.fuzzy:
-            job.end(facts, keep=True)
+            self._settle(job, keep=True)
         elif facts.size > self._settings.maximum_fuzzy_bytes:
             self._skip(job, Skip.FUZZY_SIZE, keep=True)
         elif not self.budget.allows(fuzzy=True):
             self._skip(job, Skip.FUZZY_BUDGET, keep=True, rest=Rest.SKIPPED)
         else:
-            job.facts = replace(facts, rest=Rest.COMING)
             job.digested.set()
             if not self.slow.put(job):
                 self._skip(job, Skip.FUZZY_QUEUE, keep=True, rest=Rest.SKIPPED)
@@ -146,7 +152,7 @@ class Hashing:
             self._skip(job, Skip.NO_OPEN, keep=True)
             return False
         if opened is None:  # deleted or replaced meanwhile
-            self._settle(job, keep=False, rest=Rest.NOTHING)
+            self._settle(job, keep=False)
             return False
         job.take(opened)
         return True
@@ -177,11 +183,14 @@ class Hashing:
         except ProcessDied:
             return self.process.ask(lane, job.opened, limit)
 
+    def _failed(self, job: Job) -> None:
+        self._skip(job, Skip.FAILED, keep=False)
+
     def _skip(self, job: Job, why: Skip, *, keep: bool, rest: Rest = Rest.NOTHING) -> None:
         self.tally.add(why)
         self._settle(job, keep=keep, rest=rest)
 
-    def _settle(self, job: Job, *, keep: bool, rest: Rest) -> None:
+    def _settle(self, job: Job, *, keep: bool, rest: Rest = Rest.NOTHING) -> None:
         """End a job with what is known of its file so far."""
         job.end(replace(job.facts, rest=rest) if job.facts is not None else None, keep=keep)
 
