@@ -150,8 +150,7 @@ def _hashes(detection: Detection) -> report.HashStatus:
     if context is None:
         return report.HashStatus()
     counters = context.hasher.counters()
-    memory = report.memory_of(counters.pid) if counters.pid is not None else 0
-    return report.HashStatus(**asdict(counters), memory_bytes=memory)
+    return report.HashStatus(**asdict(counters), memory_bytes=report.memory_of(counters.pid))
 
 
 def _spool(service: Service) -> report.SpoolStatus:

@@ -4,15 +4,18 @@ import hashlib
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ppdeep
 import pytest
 
+from deodar.agent.hashing.budget import BURST
 from deodar.agent.hashing.cache import FactsCache
 from deodar.agent.hashing.facts import FileFacts, Rest
 from deodar.agent.hashing.job import Job
+from deodar.agent.hashing.process import HashProcess
 from deodar.agent.hashing.service import Hashing, Limits
 from deodar.agent.hashing.tally import Skip
 from deodar.agent.settings import HashSettings
@@ -44,7 +47,8 @@ def run(hashing: Hashing, path: Path, identity: Any = None) -> Job:
     job = Job(identity, [str(path)], hashing.finish)
     assert hashing.begin(job)
     assert job.ended.wait(60)
-    assert hashing.finished.get(timeout=20) is job
+    while hashing.finished.get(timeout=20) is not job:
+        pass
     return job
 
 
@@ -68,6 +72,23 @@ def test_file_that_is_known_is_not_read_again(hashing: Hashing, file: Path) -> N
     first = facts_of(run(hashing, file))
     level = hashing.process.starts, facts_of(run(hashing, file))
     assert level == (1, first)
+
+
+def test_fuzzy_hash_alone_can_be_made_up_for(hashing: Hashing, file: Path) -> None:
+    hashing.budget.spend(0.6 * BURST)
+    first = run(hashing, file)
+    assert facts_of(first).rest is Rest.SKIPPED
+    hashing.budget.spend(-0.6 * BURST)
+    process, hashing.process = hashing.process, HashProcess(lambda _: None)
+    hashing.process.close()  # what is known stays when it fails
+    again = Job(first.identity, [str(file)], hashing.finish)
+    again.facts = replace(facts_of(first), rest=Rest.COMING)
+    assert hashing.begin_fuzzy(again)
+    assert again.ended.wait(60)
+    assert again.facts == facts_of(first)
+    hashing.process = process
+    whole = facts_of(run(hashing, file))
+    assert whole == replace(facts_of(first), fuzzy=ppdeep.hash(CONTENT), rest=Rest.NOTHING)
 
 
 def test_file_that_is_gone_has_no_facts(hashing: Hashing, tmp_path: Path) -> None:

@@ -51,8 +51,9 @@ class Job:
         self.ended = threading.Event()
 
     def take(self, opened: Opened) -> None:
-        """Go on with this open file."""
-        self.opened, self.facts = opened, replace(opened.facts, rest=Rest.COMING)
+        """Go on with this open file; what is known of it already stays."""
+        self.opened = opened
+        self.facts = self.facts or replace(opened.facts, rest=Rest.COMING)
         self.identity = opened.identity
 
     def end(self, facts: FileFacts | None, *, keep: bool) -> None:

@@ -109,6 +109,9 @@ class Hashing:
         known = self._cache.get(job.identity)
         if known is not None and known.rest is Rest.NOTHING:
             job.end(known, keep=False)
+        elif known is not None:
+            job.facts = replace(known, rest=Rest.COMING)
+            self._pass_on(job, job.facts)
         elif not self._settings.enabled:
             self._settle(job, keep=True)
         elif facts.size > self._settings.maximum_file_bytes:
@@ -134,12 +137,12 @@ class Hashing:
                 self._skip(job, Skip.FUZZY_QUEUE, keep=True, rest=Rest.SKIPPED)
 
     def _fuzzy(self, job: Job) -> None:
-        facts = job.facts
+        assert job.facts is not None  # noqa: S101 - the digests come first
         if not self.budget.allows(fuzzy=True):
             self._skip(job, Skip.FUZZY_BUDGET, keep=True, rest=Rest.SKIPPED)
         elif self._open(job) and (result := self._ask(job, wire.FUZZY)) is not None:
-            assert facts is not None  # noqa: S101 - the digests come first
-            job.end(replace(facts, fuzzy=result.decode(), rest=Rest.NOTHING), keep=True)
+            job.facts = replace(job.facts, fuzzy=result.decode())
+            self._settle(job, keep=True)
 
     def _open(self, job: Job) -> bool:
         """Return whether the job has its file; else it has ended."""
