@@ -2,9 +2,8 @@
 /*
  * A process reaches into another: ptrace, process_vm_readv and _writev, pidfd_getfd.
  *
- * A debugger does so thousands of times a second. The first time of each (source, target, way) is
- * told at once; what follows is added up here, and told with the next time after a while, or by
- * user space, which looks for what is left (deodar/agent/sensors/parts/repeats.py).
+ * A debugger does so thousands of times a second: repetitions of one (source, target, way) are
+ * added up.
  */
 #ifndef DEODAR_ACCESS_H
 #define DEODAR_ACCESS_H
@@ -12,6 +11,7 @@
 #include "calls.h"
 #include "fds.h"
 #include "pids.h"
+#include "repeats.h"
 
 #define PTRACE_POKETEXT 4
 #define PTRACE_POKEDATA 5
@@ -25,22 +25,12 @@
 #define PTRACE_SET_SYSCALL_INFO 0x4212
 
 #define PIDFS_MAGIC 0x50494446 /* of the file system that pidfds are on since 6.9 */
-#define SECOND 1000000000ULL
-#define PTRACE_SECONDS 60
-#define OTHER_SECONDS 1
 
 struct reach {
 	u64 source_start, target_start;
 	u32 source, target;
 	u32 way;
 	u32 reserved;
-};
-
-struct repeats {
-	u64 told; /* when a record last left, boot time clock */
-	u64 last; /* when it last happened */
-	u64 bytes; /* since then */
-	u64 calls;
 };
 
 /* What is added up. When it is full every call is told by itself. */
@@ -82,15 +72,8 @@ static __always_inline void on_reach(const struct reach *reach, u64 bytes, u32 s
 		struct repeats first = { .told = now, .last = now };
 
 		bpf_map_update_elem(&reached, reach, &first, BPF_NOEXIST);
-	} else if (now - repeats->told < seconds * SECOND) {
-		repeats->last = now;
-		__sync_fetch_and_add(&repeats->bytes, bytes);
-		__sync_fetch_and_add(&repeats->calls, 1);
+	} else if (is_repeat(repeats, now, seconds, &bytes, &calls)) {
 		return;
-	} else {
-		repeats->told = now;
-		bytes += __sync_lock_test_and_set(&repeats->bytes, 0);
-		calls += __sync_lock_test_and_set(&repeats->calls, 0);
 	}
 	tell_reach(reach, now, bytes, calls);
 }
@@ -150,13 +133,13 @@ static __always_inline void on_ptrace(const struct call *call)
 		return;
 	if (way == WAY_PTRACE_POKE)
 		bytes = call->compat ? 4 : 8;
-	reach_number(call->args[1], way, bytes, PTRACE_SECONDS);
+	reach_number(call->args[1], way, bytes, LONG_SECONDS);
 }
 
 static __always_inline void on_process_vm(const struct call *call, u32 way)
 {
 	if (call->ret > 0)
-		reach_number(call->args[0], way, call->ret, OTHER_SECONDS);
+		reach_number(call->args[0], way, call->ret, SHORT_SECONDS);
 }
 
 static __always_inline struct pid *pid_of_pidfd(u32 fd)
@@ -175,7 +158,7 @@ static __always_inline void on_pidfd_getfd(const struct call *call)
 	if (call->ret < 0)
 		return;
 	if (set_reach(&reach, WAY_PIDFD_GETFD, task_of(pid_of_pidfd(call->args[0])), 0))
-		on_reach(&reach, 0, OTHER_SECONDS);
+		on_reach(&reach, 0, SHORT_SECONDS);
 }
 
 #endif

@@ -50,6 +50,7 @@ PARTS = {
         "pids.h",
         "times.h",
         "access.h",
+        "repeats.h",
         "bpf_use.h",
         "memfd.h",
         "module_calls.h",

@@ -40,7 +40,7 @@ struct memfd_record {
 	struct record_head head;
 	u64 ino;
 	u32 flags; /* of memfd_create */
-	u32 reserved;
+	u32 files; /* how many of that name this record stands for */
 	char name[NAME_BYTES]; /* "memfd:" and what its maker called it */
 };
 

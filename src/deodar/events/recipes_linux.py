@@ -90,7 +90,7 @@ def process_tampering(bench: Bench) -> Fields:
 
 def memoryfile(bench: Bench) -> Fields:
     """A process makes a file that is in memory only."""
-    named = {"MemoryFileName": "sample", "MemoryFileFlags": 1}
+    named = {"MemoryFileName": "sample", "MemoryFileFlags": 1, "MemoryFileCount": 1}
     return bench.tell(bench.tree.any()) | named
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deodar.agent.enrich import converters  # noqa: F401 - fills the registry
 from deodar.agent.enrich.proc import live_process
 from deodar.agent.enrich.registry import event_of
 from deodar.agent.sensors.acts import MemoryFile, ProcessAccess, ProcessTampering

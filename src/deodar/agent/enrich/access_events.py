@@ -33,6 +33,7 @@ def memoryfile(context: Context, record: MemoryFile) -> Event:
         **actor_fields(context, record),
         "MemoryFileName": text(record.name),
         "MemoryFileFlags": record.flags,
+        "MemoryFileCount": record.files,
     }
 
 

@@ -126,6 +126,8 @@ class MemoryFile(Act):
     flags: int = 0
     """Flags of memfd_create(2)."""
     ino: int = 0
+    files: int = 1
+    """How many of the same name this one stands for."""
 
 
 @dataclass(slots=True)

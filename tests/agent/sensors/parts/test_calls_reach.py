@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from deodar.agent.sensors import syscall
 from deodar.agent.sensors.acts import MemoryFile, ProcessAccess, ProcessTampering
 from deodar.agent.sensors.parts.calls_reach import CHANGES, KINDS, LOOKS
+from deodar.agent.sensors.parts.repeats import MEMORY_FILE, MEMORY_FILES, MOST_MEMORY_FILES
 
 pytestmark = pytest.mark.root
 REACHING = str(Path(__file__).parent.parent / "reaching.py")
@@ -125,6 +127,35 @@ def test_a_target_has_its_number_of_the_host_also_when_reached_in_a_namespace(ca
     assert one.key.pid > outer
     assert one.target.pid > outer
     assert one.target.start > one.key.start
+
+
+def make(name, flags=os.MFD_CLOEXEC):
+    os.close(os.memfd_create(name, flags))
+
+
+def test_memory_files_of_one_name_and_process_are_told_once_at_first(calls, collect, mark):
+    for _ in range(20):
+        make(mark)
+    make(mark, 0)
+    make(f"{mark}-other")
+    make(f"{mark}-last")
+
+    def told(records):
+        return [r for r in records if type(r) is MemoryFile and r.name.startswith(mark.encode())]
+
+    last = f"{mark}-last".encode()
+    records = collect(calls, lambda records: any(r.name == last for r in told(records)))
+    found = [(r.name.decode().removeprefix(mark), r.flags, r.files) for r in told(records)]
+    assert found == [("", 1, 1), ("", 0, 1), ("-other", 1, 1), ("-last", 1, 1)]
+    assert waiting(calls, mark) == [19, 0, 0, 0]
+
+
+def waiting(sensor, mark):
+    """Return how many files of each name of a test have been added up in the kernel."""
+    made = sensor.session.parts[1].loaded.maps["memory_files"]
+    keys = syscall.keys(made, MEMORY_FILE.size, MOST_MEMORY_FILES)
+    values = [MEMORY_FILES.unpack(syscall.lookup(made, key, MEMORY_FILES.size)) for key in keys]
+    return sorted((value[3] for value in values if mark.encode() in value[4]), reverse=True)
 
 
 def test_memory_file_is_told_with_name_and_flags(calls, collect, mark):

@@ -31,10 +31,8 @@ PTRACE_WAYS = (1, 2, 5, 6)
 
 def _memfd(buffer: Buffer, at: int, length: int, offset: int) -> MemoryFile:
     _expect(length, MEMFD)
-    _, _, pid, start, time, ino, flags, _, name = MEMFD.unpack_from(buffer, at)
-    return MemoryFile(
-        time + offset, ProcessKey(pid, start), _text(name).removeprefix(_PREFIX), flags, ino
-    )
+    _, _, pid, start, time, ino, flags, files, name = MEMFD.unpack_from(buffer, at)
+    return MemoryFile(time + offset, ProcessKey(pid, start), memory_name(name), flags, ino, files)
 
 
 def _access(buffer: Buffer, at: int, length: int, offset: int) -> ProcessAccess:
@@ -50,6 +48,11 @@ def _access(buffer: Buffer, at: int, length: int, offset: int) -> ProcessAccess:
 DECODERS: dict[int, Callable[[Buffer, int, int, int], Record]] = {32: _memfd, 33: _access}
 
 
+def memory_name(raw: bytes) -> bytes:
+    """Return what a process called its memory file, of the name that the kernel gave it."""
+    return raw.partition(b"\0")[0].removeprefix(_PREFIX)
+
+
 def access(
     time: int, source: ProcessKey, target: ProcessKey, way: int, size: int, calls: int
 ) -> ProcessAccess:
@@ -59,10 +62,6 @@ def access(
     if way in LOOKS:
         return ProcessAccess(time, source, target, LOOKS[way], size, calls)
     raise ValueError(f"way {way}")
-
-
-def _text(raw: bytes) -> bytes:
-    return raw.partition(b"\0")[0]
 
 
 def _expect(length: int, layout: struct.Struct) -> None:
