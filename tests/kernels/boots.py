@@ -34,7 +34,7 @@ def run(stock: Stock, place: Path, log: Path, tests: Sequence[str]) -> Run:
     try:
         return follow(Emulator(log, *boot_words(kernel.image, image, *plan.BOOT)), account)
     finally:
-        image.unlink()
+        image.unlink(missing_ok=True)
 
 
 def _packed(place: Path, kernel: Kernel, tests: Sequence[str]) -> Path:
