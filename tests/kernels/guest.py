@@ -85,7 +85,7 @@ def tell_each(step: str, attempts: Iterable[tuple[str, Callable[[], None]]]) -> 
 def tests(paths: list[str]) -> str:
     """Run the tests; returns why they did not come to their end, "" if they did."""
     words = ["-p", "tests.kernels.teller", "-p", "no:cacheprovider", "-q"]
-    words += [f"--timeout={plan.TEST_SECONDS}", *paths]
+    words += [f"--timeout={plan.TEST_SECONDS}", "-m", plan.MARK, *paths]
     try:
         with OUTPUT.open("w") as output:
             ran = subprocess.run([sys.executable, "-m", "pytest", *words], stdout=output, stderr=-2,

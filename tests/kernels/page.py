@@ -6,16 +6,17 @@ from collections import Counter
 from typing import Any
 
 import msgspec
-from tests.kernels.plan import KERNELS, MOST_TEXT, TESTS
+from tests.kernels.plan import KERNELS, MARK, MOST_TEXT, TESTS
 from tests.kernels.results import Kept, Run, Told, reason
 
 INTRO = f"""<!-- Generated from the results of `make test-kernels` by `make docs`; do not edit. -->
 # Kernels that the sensors were tried on
 
 `make test-kernels` boots stock kernels of Debian in an emulated machine (x86_64, 2 processors, a
-Debian 12 with systemd in memory, the BPF LSM switched on by the command line) and runs the tests in
-{", ".join(f"`{path}`" for path in TESTS)} inside, as root. This page is made from what came back;
-the ordinary tests run on the kernel of whoever runs them and do not count here.
+Debian 12 with systemd in memory, the BPF LSM switched on by the command line) and runs inside, as
+root, those tests in {", ".join(f"`{path}`" for path in TESTS)} that carry the mark
+`{MARK}`: they need a real kernel. This page is made from what came back; the ordinary tests run on
+the kernel of whoever runs them and do not count here.
 
 "Emulated" has limits: nothing here says how fast a sensor is, no real network card or disk was
 there, and other architectures and distributions were not tried. A date says when a kernel was last

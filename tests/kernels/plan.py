@@ -12,6 +12,8 @@ KERNELS = {
 """By the suite of Debian that each comes from, oldest first."""
 TESTS = ("tests/agent/sensors", "tests/agent/watch")
 """Folders and files of tests; a new sensor joins by having its tests in one of them."""
+MARK = "root"
+"""Only tests with this mark: the others do not look at the kernel, and emulated they take long."""
 DISTRIBUTIONS = ("deodar[agent]", "pytest", "pytest-asyncio", "pytest-timeout", "hypothesis")
 """What these tests import; with all that they depend on, it is copied from this environment."""
 MODULES = ("crypto", "drivers/block", "drivers/net/*.ko*", "drivers/virtio", "fs", "lib", "net")
