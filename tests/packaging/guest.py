@@ -51,7 +51,7 @@ def main_pid() -> int:
     return int(run("systemctl", "show", "-P", "MainPID", UNIT))
 
 
-def wait_active(other_than: int = 0, limit: float = 90) -> int:
+def wait_active(other_than: int = 0, limit: float = 180) -> int:
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         pid = main_pid()

@@ -10,7 +10,7 @@ from tests.machines.debian import missing
 from tests.packaging import virtual
 from tests.packaging.test_install import UNIT, _enroll, _install
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def emulator(own_machine, package, server, tmp_path):
 
 
 def test_the_unit_on_a_kernel_of_its_own(emulator, server):
-    boot = emulator.seen("boot", 120)
+    boot = emulator.seen("boot", 180)
     assert boot["interfaces"] == ["lo"]  # it is active, and there is no network yet
 
     ceilings = emulator.seen("ceilings", 30)
@@ -64,7 +64,7 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
     assert 0.6 < processor["burning"] < 0.8
     assert 0 < processor["flooded"] < 0.8
 
-    memory = emulator.seen("memory", 150)
+    memory = emulator.seen("memory", 240)
     assert 64 < memory["reached"] < 256  # MiB of the one that grew beside the agent
     assert memory["used"] < 256 << 20
     assert memory["ended"] == -9
@@ -83,7 +83,6 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
 
     locked = emulator.seen("locked", 150)
     assert (locked["name"], locked["rules"]) == ("proc", 0)
-    (refused,) = locked["refused"]
-    assert refused["name"] == "audit"
-    assert "auditctl -e 2" in refused["reason"]
-    assert "/etc/audit/rules.d" in refused["reason"]
+    refused = {one["name"]: one["reason"] for one in locked["refused"]}
+    assert "auditctl -e 2" in refused["audit"]
+    assert "/etc/audit/rules.d" in refused["audit"]
