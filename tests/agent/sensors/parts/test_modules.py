@@ -32,6 +32,8 @@ INIT_MODULE = 175
 HAS_MODULES = Path("/proc/modules").exists()
 FOLDER = Path("/lib/modules") / os.uname().release
 FILES = sorted(FOLDER.rglob(f"{NAME}.ko*")) if HAS_MODULES else []
+IN_A_FILE = bool(FILES) and FILES[0].suffix == ".ko"
+"""Debian 12's modprobe unpacks a compressed module itself: to the kernel it comes from memory."""
 
 with_modules = pytest.mark.skipif(
     not FILES, reason="this kernel has no modules, or they are not installed (make test-kernels)"
@@ -80,8 +82,8 @@ def test_a_module_has_name_file_and_loader_however_it_is_loaded(modules, collect
     assert [one.operation for one in (load, unload, from_memory, removed)] == [
         "load", "unload", "load", "unload",
     ]  # fmt: skip
-    assert os.fsdecode(load.path) == os.path.realpath(FILES[0])
-    assert load.identity.ino == FILES[0].stat().st_ino
+    assert os.fsdecode(load.path) == (os.path.realpath(FILES[0]) if IN_A_FILE else "")
+    assert not IN_A_FILE or load.identity.ino == FILES[0].stat().st_ino
     assert from_memory.path == b""
     assert from_memory.key.pid == os.getpid()
     programs = {r.key: r.argv for r in records if isinstance(r, Exec)}
@@ -96,7 +98,7 @@ def test_a_module_that_does_not_start_is_not_told(modules, collect):
     subprocess.run(["modprobe", NAME], check=True)
     records = collect(modules, lambda records: len(gathered(records)) >= 1, seconds=20)
     (found,) = gathered(records)
-    assert found.path != b""
+    assert found.key.pid != os.getpid()
 
 
 @pytest.mark.root
