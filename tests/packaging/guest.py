@@ -199,15 +199,6 @@ def removal() -> None:
     tell("removal", said=removed.splitlines()[-1:], left=left.split(), **audit_state())
 
 
-def locked() -> None:
-    """Install it again on a host whose audit rules are locked, which lasts until the next boot."""
-    audit_control.set_enabled(audit_control.LOCKED)
-    run("dpkg", "-i", *map(str, Path("/root").glob("*.deb")))
-    use_sensor("audit", "proc")
-    wait_active()
-    tell("locked", rules=audit_state()["rules"], **sensor_status())
-
-
 def main() -> None:
     boot()
     network()
@@ -218,7 +209,6 @@ def main() -> None:
     with CONSOLE.open() as console:
         console.readline()
     removal()
-    locked()
 
 
 if __name__ == "__main__":

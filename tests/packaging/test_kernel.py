@@ -80,9 +80,3 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
     removal = emulator.seen("removal", 90)
     assert {name: removal[name] for name in audit["before"]} == audit["before"]
     assert [path for path in removal["left"] if "systemd/units" not in path] == []
-
-    locked = emulator.seen("locked", 150)
-    assert (locked["name"], locked["rules"]) == ("proc", 0)
-    refused = {one["name"]: one["reason"] for one in locked["refused"]}
-    assert "auditctl -e 2" in refused["audit"]
-    assert "/etc/audit/rules.d" in refused["audit"]
