@@ -125,6 +125,16 @@ def test_first_path_that_leads_to_the_file_counts(
     assert facts.modified_us == file.stat().st_mtime_ns // 1000
 
 
+def test_file_without_a_path_is_known_or_not(file: Path, hasher: Callable[..., FileHasher]) -> None:
+    hashes = hasher()
+    assert hashes.facts(identity_of(file.stat()), []) is None
+    facts = hashes.facts(identity_of(file.stat()), [str(file)])
+    again = hashes.facts(identity_of(file.stat()), [])
+    assert facts is not None
+    assert again is not None
+    assert again.sha256 == facts.sha256 != ""
+
+
 def test_without_an_identity_the_path_is_believed(
     file: Path, hasher: Callable[..., FileHasher]
 ) -> None:

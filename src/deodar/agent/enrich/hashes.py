@@ -87,7 +87,7 @@ class FileHasher:
         if known is not None:
             return known
         try:
-            opened = self._hashing.opener.open(identity, paths, self._patience)
+            opened = self._hashing.opener.open(identity, paths, self._patience) if paths else None
         except OpenTimeout:
             return self._not_opened(identity)
         if opened is None:

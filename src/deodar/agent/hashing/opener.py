@@ -58,7 +58,7 @@ class Opener:
             with self._lock:
                 if not task.done.is_set():
                     task.abandoned = True
-                    raise OpenTimeout(f"{paths[0]} could not be opened within {limit:.2f} s")
+                    raise OpenTimeout(f"{', '.join(paths)} could not be opened in {limit:.2f} s")
         return task.opened
 
     def close(self) -> None:
