@@ -13,6 +13,7 @@ import msgspec
 import ppdeep
 import pytest
 
+from deodar.agent.enrich import hashes as module
 from deodar.agent.enrich.hashes import OUTSTANDING, FileFacts, FileHasher, identity_of
 from deodar.agent.hashing.budget import BURST
 from deodar.agent.hashing.facts import ELF, Rest
@@ -279,6 +280,20 @@ def test_who_asks_does_not_wait(huge: Path, hasher: Callable[..., FileHasher]) -
     assert facts.sha256 == hashlib.sha256(bytes(HUGE)).hexdigest()
     assert told == [facts]
     assert hashes.misses == 1
+
+
+def test_answer_does_not_wait_long_for_the_fuzzy_hash(
+    file: Path, hasher: Callable[..., FileHasher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FUZZY_ASKED", 0.1)
+    hashes = hasher()
+    before = hashes._hashing.slow
+    monkeypatch.setattr(before, "put", lambda job: True)  # many wait before it
+    (facts,) = answers(hashes, (None, [str(file)]))
+    assert facts is not None
+    assert facts.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert (facts.fuzzy, facts.rest) == ("", Rest.COMING)
+    assert hashes.collect() == 0
 
 
 def test_every_question_has_one_answer(

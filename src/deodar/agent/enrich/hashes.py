@@ -10,6 +10,7 @@ Who must not wait asks, and collects the answer later.
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ FUZZY_PATIENCE = 0.1
 """Seconds that an event waits for the fuzzy hash: enough for 100 kB. Else a later one has it."""
 CALM = 0.9 * BURST
 """With less processor time left no event waits for the fuzzy hash."""
+FUZZY_ASKED = 2.0
+"""Seconds from the question on in which an answer waits for the fuzzy hash."""
 OUTSTANDING = 2048
 """Files that may be asked for and not collected."""
 
@@ -71,6 +74,8 @@ class FileHasher:
         self._cache = FactsCache(settings.cache_entries)
         self._hashing = Hashing(settings, self._cache, limits or Limits())
         self._running: dict[FileIdentity, Job] = {}
+        self._asked: dict[Job, float] = {}
+        """Files that somebody is to be told of, and when they were first asked for."""
         self._answers: list[tuple[Done, FileFacts | None]] = []
         self._outstanding = 0
         self._patience = settings.maximum_wait
@@ -105,10 +110,11 @@ class FileHasher:
         return found or replace(facts, rest=Rest.NOTHING)
 
     def ask(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
-        """Let the facts about a file be found out, the fuzzy hash too, without waiting for them.
+        """Let the facts about a file be found out, without waiting for them.
 
-        `collect` calls `done` with them, once; with None when no path led to the file any more.
-        Returns False when too many files wait: then there will be no answer, and that is counted.
+        They have the fuzzy hash too, if it is made within two seconds. `collect` calls `done` with
+        them, once; with None when no path led to the file any more. Returns False when too many
+        files wait: then there will be no answer, and that is counted.
         """
         self._settle()
         if self._outstanding >= OUTSTANDING:
@@ -118,7 +124,7 @@ class FileHasher:
         known = self._cached(identity, paths)
         job = self._running.get(identity) if identity is not None else None
         if job is not None:
-            job.told.append(done)
+            self._tell(job, done)
         elif known is not None:
             self.hits += 1
             self._answers.append((done, known))
@@ -129,6 +135,7 @@ class FileHasher:
     def collect(self) -> int:
         """Tell those who asked what came since the last call; returns how many answers."""
         self._settle()
+        self._tell_without_fuzzy(time.monotonic() - FUZZY_ASKED)
         answers, self._answers = self._answers, []
         self._outstanding -= len(answers)
         for done, facts in answers:
@@ -207,12 +214,26 @@ class FileHasher:
     def _begin_for(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
         self.misses += 1
         job = Job(identity, paths, self._hashing.finish)
-        job.told.append(done)
         if not self._hashing.begin(job):
             self._outstanding -= 1
             return False
+        self._tell(job, done)
         self._note(job)
         return True
+
+    def _tell(self, job: Job, done: Done) -> None:
+        job.told.append(done)
+        self._asked.setdefault(job, time.monotonic())
+
+    def _tell_without_fuzzy(self, asked_before: float) -> None:
+        for job in [one for one, asked in self._asked.items() if asked <= asked_before]:
+            if job.digested.is_set():
+                self._answer(job)
+
+    def _answer(self, job: Job) -> None:
+        self._asked.pop(job, None)
+        self._answers += [(done, job.facts) for done in job.told]
+        job.told = []
 
     def _note(self, job: Job) -> None:
         if job.identity is not None:
@@ -240,4 +261,4 @@ class FileHasher:
             job = finished.get()
             if job.identity is not None and self._running.get(job.identity) is job:
                 del self._running[job.identity]
-            self._answers += [(done, job.facts) for done in job.told]
+            self._answer(job)
