@@ -185,13 +185,27 @@ static __always_inline void put_flow(u16 kind, struct flow *flow)
 	bpf_ringbuf_submit(record, wake_flags(kind));
 }
 
-/* Tell of a flow of datagrams unless that was done a short time ago. */
+/* Whether a flow was told a short time ago; from now on it was. */
+static __always_inline bool was_told(struct flow_key *key, u64 now)
+{
+	u64 *before = bpf_map_lookup_elem(&flows, key);
+
+	if (before && now - *before < AGAIN_AFTER)
+		return true;
+	bpf_map_update_elem(&flows, key, &now, BPF_ANY);
+	return false;
+}
+
+/*
+ * Tell of a flow of datagrams, once for a while. What comes in is told once for each address: its
+ * port is another one with each query to a name server, say. But the port is kept in mind, so that
+ * the answer to it is no news.
+ */
 static __always_inline void tell_flow(struct flow *flow)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 now = bpf_ktime_get_boot_ns();
 	struct flow_key key = {};
-	u64 *before;
 
 	key.start = task->group_leader->start_boottime;
 	key.pid = task->tgid;
@@ -200,10 +214,13 @@ static __always_inline void tell_flow(struct flow *flow)
 	__builtin_memcpy(key.remote, flow->remote, sizeof(key.remote));
 	key.failed = flow->direction == FLOW_FAILED;
 	key.family = flow->family;
-	before = bpf_map_lookup_elem(&flows, &key);
-	if (before && now - *before < AGAIN_AFTER)
+	if (was_told(&key, now))
 		return;
-	bpf_map_update_elem(&flows, &key, &now, BPF_ANY);
+	if (flow->direction == FLOW_IN) {
+		key.remote_port = 0;
+		if (was_told(&key, now))
+			return;
+	}
 	put_flow(RECORD_FLOW, flow);
 }
 

@@ -90,6 +90,12 @@ def test_a_script_with_its_interpreter_in_its_first_line() -> None:
     assert found == (FILE, b"./run")
 
 
+def test_of_env_and_the_interpreter_that_it_runs_the_second_counts() -> None:
+    argv = ("/usr/bin/env", "python3", "/x/run")
+    assert script("/usr/bin/env", *argv, filename="/x/run") is None
+    assert script("/usr/bin/python3.11", *argv[1:]) == (FILE, b"/x/run")
+
+
 def test_a_link_to_an_interpreter_is_no_script() -> None:
     assert script("/usr/bin/dash", "sh", "x.sh", filename="/bin/sh") == (FILE, b"x.sh")
     assert script("/usr/bin/ls", "/bin/dir", "/bin", filename="/bin/dir") is None

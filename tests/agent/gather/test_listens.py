@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import time
 
-from deodar.agent.gather.listens import MOST_WAITING, PATIENCE, Listens
-from deodar.agent.sensors.base import Listen, ProcessKey
+from deodar.agent.gather.listens import MOST_PORTS, MOST_WAITING, PATIENCE, Listens
+from deodar.agent.sensors.base import UNKNOWN_PROCESS, Connection, Listen, ProcessKey
 
 KEY = ProcessKey(7, 9)
 
@@ -22,6 +22,30 @@ def test_of_a_port_that_was_chosen_only_the_number_is_told() -> None:
     assert listens.waiting == 1
     assert list(listens.take(listen(40000))) == [listen(40000)]
     assert listens.waiting == 0
+
+
+def inbound(port: int, key: ProcessKey = UNKNOWN_PROCESS) -> Connection:
+    return Connection(2, key, "inbound", 10, 6, "::1", port, "::1", 5)
+
+
+def test_connections_to_a_port_that_was_chosen_are_put_down_to_its_owner() -> None:
+    listens = Listens()
+    assert list(listens.take(inbound(40000))) == [inbound(40000)]
+    listens.take(listen(0))
+    listens.take(listen(40000))
+    assert list(listens.take(inbound(40000))) == [inbound(40000, KEY)]
+    assert list(listens.take(inbound(40001))) == [inbound(40001)]
+    known = inbound(40000, ProcessKey(8, 9))
+    assert list(listens.take(known)) == [known]
+
+
+def test_only_so_many_owners_are_remembered() -> None:
+    listens = Listens()
+    for port in range(1, MOST_PORTS + 2):
+        listens.take(listen(0))
+        listens.take(listen(port))
+    assert list(listens.take(inbound(1))) == [inbound(1)]
+    assert list(listens.take(inbound(2))) == [inbound(2, KEY)]
 
 
 def test_another_process_does_not_answer_for_it() -> None:

@@ -93,6 +93,8 @@ SYNTAXES: dict[bytes, Syntax] = {
 
 def script_of(record: Exec) -> Script | None:
     """Return the script that a program was started for; None when it is no interpreter's doing."""
+    if _base(record.exe) == b"env":  # which runs the interpreter next
+        return None
     if record.filename and record.filename in record.argv[1:3] and record.filename != record.exe:
         return Script("file", record.filename)  # by #!: the kernel put the script's name there
     syntax, arguments = _syntax(record)

@@ -124,6 +124,22 @@ def test_who_opened_a_port_is_told_from_where_datagrams_come(calls, collect, way
     assert (flow.local_port, flow.remote_ip, flow.remote_port) == (port, "127.0.0.1", from_port)
 
 
+def test_a_server_is_told_of_each_client_once_and_its_answers_are_no_news(calls, collect):
+    port = free_port()
+    with datagram_socket(port=port) as server:
+        for _ in range(4):  # as a resolver does, with another port each time
+            with datagram_socket(port=None) as client:
+                client.sendto(b"x", ("127.0.0.1", port))
+                server.sendto(b"y", server.recvfrom(9)[1])
+        with datagram_socket() as last:
+            server.sendto(b"z", last.getsockname())
+            end = last.getsockname()[1]
+            records = collect(calls, lambda records: flows(records, end))
+    assert len(inbound(records, port)) == 1
+    others = [flow for flow in flows(records, port) if flow.local_port == port]
+    assert [flow.remote_port for flow in others if flow.direction == "outbound"] == [end]
+
+
 def inbound(records, port):
     return [flow for flow in flows(records, port) if flow.direction == "inbound"]
 
