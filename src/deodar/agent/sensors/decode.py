@@ -26,9 +26,11 @@ from deodar.agent.sensors.base import (
 from deodar.agent.sensors.errors import MalformedRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from deodar.agent.sensors.ring import Buffer
+
+    Decoder = Callable[[Buffer, int, int, int], Record]
 
 KINDS = {1: "exec", 2: "fork", 3: "exit", 4: "connection", 5: "listen"}
 HEAD = struct.Struct("<HHIQQ")
@@ -41,16 +43,20 @@ OUTBOUND, OUTBOUND_FAILED, INBOUND = 1, 2, 3
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
-def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
-    """Return the record of `length` bytes at `at`; `offset` takes boot time to wall clock, in ns.
+def by_kind(decoders: Mapping[int, Decoder]) -> Decoder:
+    """Return one decoder for records of several kinds; it raises MalformedRecord.
 
-    Raises MalformedRecord.
+    Those that it chooses from may raise what odd bytes make them raise.
     """
-    try:
-        kind = buffer[at] | buffer[at + 1] << 8
-        return _DECODERS[kind](buffer, at, length, offset)
-    except (IndexError, KeyError, ValueError, struct.error) as error:
-        raise MalformedRecord(f"{length} bytes at {at} are no record: {error}") from error
+
+    def decode(buffer: Buffer, at: int, length: int, offset: int) -> Record:
+        try:
+            kind = buffer[at] | buffer[at + 1] << 8
+            return decoders[kind](buffer, at, length, offset)
+        except (IndexError, KeyError, ValueError, struct.error) as error:
+            raise MalformedRecord(f"{length} bytes at {at} are no record: {error}") from error
+
+    return decode
 
 
 def _exec(buffer: Buffer, at: int, length: int, offset: int) -> Exec:
@@ -130,9 +136,8 @@ def _socket(buffer: Buffer, at: int, length: int, offset: int) -> Connection | L
     )  # fmt: skip
 
 
-_DECODERS: dict[int, Callable[[Buffer, int, int, int], Record]] = {
-    1: _exec, 2: _fork, 3: _exit, 4: _socket, 5: _socket,
-}  # fmt: skip
+decode = by_kind({1: _exec, 2: _fork, 3: _exit, 4: _socket, 5: _socket})
+"""From (buffer, offset, length, ns from boot time to wall clock) to a record of the core part."""
 
 
 def split_argv(raw: bytes) -> list[bytes]:
