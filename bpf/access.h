@@ -93,13 +93,19 @@ static __always_inline bool set_reach(struct reach *reach, u32 way, struct task_
 	return reach->target != reach->source || reach->target_start != reach->source_start;
 }
 
-/* `number` is the target's in the caller's namespace; the record has that of the host. */
+/*
+ * `number` is the target's in the caller's namespace; the record has that of the host. Of a target
+ * that has ended meanwhile it has none, unless the caller's namespace is the host's.
+ */
 static __always_inline void reach_number(u32 number, u32 way, u64 bytes, u32 seconds)
 {
 	struct task_struct *source = bpf_get_current_task_btf();
+	struct task_struct *target = task_of(pid_in(pid_namespace_of(source), number));
 	struct reach reach;
 
-	if (set_reach(&reach, way, task_of(pid_in(pid_namespace_of(source), number)), number))
+	if (source->thread_pid->level)
+		number = 0;
+	if (set_reach(&reach, way, target, number))
 		on_reach(&reach, bytes, seconds);
 }
 

@@ -14,6 +14,7 @@
 #define CMD_PROG_ATTACH 8
 #define CMD_RAW_TRACEPOINT_OPEN 17
 #define CMD_LINK_CREATE 28
+#define CMD_LINK_UPDATE 29
 
 #define PERF_EVENT_IOC_SET_BPF 0x40042408
 #define SOL_SOCKET 1
@@ -114,6 +115,15 @@ static __always_inline void on_attach(u64 attributes, u32 bytes)
 	tell_program(BPF_ATTACHMENT, passed.type, program_of(passed.program));
 }
 
+/* Another program takes the place of a link's. */
+static __always_inline void on_link_update(u64 attributes)
+{
+	u32 fd = ~0u;
+
+	bpf_probe_read_user(&fd, sizeof(fd), (void *)attributes);
+	on_link(fd);
+}
+
 static __always_inline void on_bpf(const struct call *call)
 {
 	if (call->ret < 0)
@@ -128,6 +138,9 @@ static __always_inline void on_bpf(const struct call *call)
 	case CMD_LINK_CREATE:
 	case CMD_RAW_TRACEPOINT_OPEN:
 		on_link(call->ret);
+		break;
+	case CMD_LINK_UPDATE:
+		on_link_update(call->args[1]);
 		break;
 	case CMD_PROG_ATTACH:
 		on_attach(call->args[1], call->args[2]);

@@ -30,7 +30,7 @@ struct access_record {
 	struct record_head head;
 	u64 target_start;
 	u64 bytes; /* of all calls together */
-	u32 target; /* process number; as the caller knows it when there is no start */
+	u32 target; /* process number; 0 when not known */
 	u32 way;
 	u32 calls; /* how many calls this record stands for */
 	u32 reserved;

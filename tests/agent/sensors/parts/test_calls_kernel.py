@@ -29,7 +29,7 @@ from deodar.agent.sensors.parts.calls import decode
 from deodar.agent.sensors.parts.calls_kernel import KINDS, MODULE
 
 HASH, SOCKET_FILTER, PERF_EVENT, CGROUP_SKB, RAW_TRACEPOINT = 1, 1, 7, 8, 17
-EGRESS, ATTACH, DETACH, LINK_CREATE = 1, 8, 9, 28
+EGRESS, ATTACH, DETACH, LINK_CREATE, LINK_UPDATE = 1, 8, 9, 28, 29
 RETURN_1 = struct.pack("<BBhiBBhi", 0xB7, 0, 0, 1, 0x95, 0, 0, 0)
 SET_BPF = 0x40042408
 REACHING = str(Path(__file__).parent.parent / "reaching.py")
@@ -156,6 +156,18 @@ def test_a_program_on_a_control_group_is_told_as_attached_in_both_ways(told, cgr
     assert (attached.command, attached.type) == ("attach", "cgroup_inet_egress")
     assert {found.name for found in (loaded, linked, attached)} == {b"try_skb"}
     assert loaded.id == linked.id == attached.id > 0
+
+
+@pytest.mark.root
+def test_a_program_that_takes_anothers_place_is_told_as_attached(told, cgroup):
+    first, second = load(CGROUP_SKB, b"try_first"), load(CGROUP_SKB, b"try_second")
+    link, _ = syscall.bpf(LINK_CREATE, struct.pack("<IIII", first, cgroup, EGRESS, 0))
+    syscall.bpf(LINK_UPDATE, struct.pack("<IIII", link, second, 0, 0))
+    for descriptor in (link, first, second):
+        os.close(descriptor)
+    *_, linked, updated = told(4)
+    assert (linked.command, linked.type, linked.name) == ("attach", "cgroup", b"try_first")
+    assert (updated.command, updated.type, updated.name) == ("attach", "cgroup", b"try_second")
 
 
 @pytest.mark.root
