@@ -19,9 +19,13 @@ import pytest
 
 from deodar.agent.sensors.acts import ConsoleInput, DnsMessage, RawSocket
 from deodar.agent.sensors.base import Connection, Listen
+from deodar.agent.sensors.bpf import BpfSensor, check_host
+from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.sensors.loader import read_blob
 from deodar.agent.sensors.parts import calls_net
+from deodar.agent.sensors.parts.calls import CALLS
 from deodar.agent.sensors.parts.calls_net import KINDS
+from deodar.agent.sensors.parts.core import CORE
 
 UDP, TCP, UDPLITE = 17, 6, 136
 QUERY = struct.pack(">6H", 0x4242, 0x0100, 1, 0, 0, 0) + b"\4host\4test\0\0\1\0\1"
@@ -43,11 +47,43 @@ def test_the_layouts_are_those_of_the_c_side() -> None:
 pytestmark = pytest.mark.root
 
 
+USED: set[int] = set()
+"""Ports that tests had already: a flow is told once, and the sensor is the same for all tests."""
+
+
+@pytest.fixture(scope="module")
+def sensor():
+    """The sensor that all tests here share: to load it takes long on an emulated machine."""
+    try:
+        check_host()
+    except SensorUnavailable as error:
+        pytest.skip(str(error))
+    opened = BpfSensor(own_pid=0, parts=(CORE, CALLS))
+    opened.open()
+    assert opened.refused == []
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def calls(sensor):
+    """The sensor, without what earlier tests left in it."""
+    while sensor.read(0):
+        pass
+    return sensor
+
+
 def datagram_socket(family=socket.AF_INET, port=0, protocol=0):
-    made = socket.socket(family, socket.SOCK_DGRAM, protocol)
-    if port is not None:
+    """Return a socket bound to a port; for 0 to one that no test has had, for None to none."""
+    while True:
+        made = socket.socket(family, socket.SOCK_DGRAM, protocol)
+        if port is None:
+            return made
         made.bind(("127.0.0.1" if family == socket.AF_INET else "::1", port))
-    return made
+        if port or made.getsockname()[1] not in USED:
+            USED.add(made.getsockname()[1])
+            return made
+        made.close()
 
 
 def free_port(family=socket.AF_INET):
