@@ -22,6 +22,7 @@ PAGES = {
     "kesl-control.md": "deodar.agent.kesl_control",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",
     "telemetry.md": "deodar.events.kinds_reference",
+    "tiers.md": "deodar.events.tiers_reference",
 }
 """Each page and the module whose ``page()`` returns its text."""
 

@@ -74,15 +74,10 @@ class SensorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Records that may wait for enrichment; more are counted and dropped."""
     processes: Annotated[int, Meta(ge=256)] = 4096
     """Processes that are remembered, to name parents."""
-    log_roots: Annotated[list[str], Meta(max_length=16)] = msgspec.field(
-        default_factory=lambda: ["/"]
-    )
-    """Root folders below which the log of logons is read: the host's, and those of machines whose
-    log is their own."""
 
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Accounts, scheduled tasks and services, which are read from the host's files."""
+    """Accounts, scheduled tasks, services and the log, which are read from the host's files."""
 
     root: Annotated[str, Meta(pattern="^/")] = "/"
     """Where the host's root folder is: another one for an agent that is in a container itself."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["string", "integer", "strings"]
 Source = Literal["kata", "deodar"]
+Tier = Literal["bpf", "audit", "proc", "watch", "agent"]
 T = TypeVar("T")
 
 
@@ -57,6 +58,8 @@ class EventType(msgspec.Struct, frozen=True):
     extension: bool
     importance: Importance
     aliases: tuple[str, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    """What on a Linux endpoint can give it, best first."""
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -101,6 +104,7 @@ class Vocabulary:
             extension=data.extension,
             importance=data.importance,
             aliases=data.aliases,
+            tiers=data.tiers,
         )
 
 
@@ -147,6 +151,7 @@ class _RawType(msgspec.Struct, forbid_unknown_fields=True):
     extension: bool = False
     fields: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    tiers: tuple[Tier, ...] = ()
 
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):

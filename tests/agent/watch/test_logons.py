@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.agent.watch.journal_writer import Writer
 
@@ -67,6 +68,10 @@ def test_a_host_without_any_says_so(tmp_path):
         LogonWatcher([tmp_path]).open(list)
 
 
-def test_the_hosts_own_is_read_by_default(settings, tmp_path):
-    assert settings.sensor.log_roots == ["/"]
-    assert logon_watcher(settings, tmp_path).name == "logons"
+def test_the_root_of_the_settings_is_read(settings, tmp_path):
+    make_log(tmp_path)
+    watch = msgspec.structs.replace(settings.watch, root=str(tmp_path))
+    watcher = logon_watcher(msgspec.structs.replace(settings, watch=watch), tmp_path)
+    watcher.open(list)
+    watcher.close()
+    assert watcher.covers == "logons (log)"

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from deodar.agent.sensors import audit_calls, audit_readers, audit_settings
+from deodar.agent.sensors import audit_calls, audit_readers, audit_settings, audit_users
 from deodar.agent.sensors import audit_control as control
 from deodar.agent.sensors.audit_records import AuditEvent, Grouper, to_exec
 from deodar.agent.sensors.base import Exec, Exit, ProcessKey, Record
@@ -47,7 +47,7 @@ class AuditSensor(NetlinkSensor):
     """Watches execve and exit through audit rules."""
 
     name = "audit"
-    tier = "audit: program starts, ordinary exits, access to processes, kernel modules, eBPF"
+    tier = "audit: program starts, ordinary exits, access to processes, modules, eBPF, logons"
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,6 +114,10 @@ class AuditSensor(NetlinkSensor):
             try:
                 kind = HEADER.unpack_from(data)[1]
                 text = data[HEADER.size :].decode("utf-8", "surrogateescape").rstrip("\0\n")
+                if kind in audit_users.KINDS:
+                    call = audit_users.pam_call(text, self._key)
+                    batch += [call] if call is not None else []
+                    continue
                 event = self._groups.add(kind, text)
                 if event is not None and event.call:
                     batch += self._records(event)

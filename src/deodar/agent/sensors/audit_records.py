@@ -64,18 +64,15 @@ class Grouper:
         """
         if kind != EOE and kind != BPF and kind not in _TAKERS:
             return None
-        stamp = _STAMP.match(text)
-        if stamp is None:
-            raise MalformedRecord(f"no audit stamp in {text[:80]!r}")
-        serial = int(stamp[3])
+        time_ns, serial, rest = split_stamp(text)
         if kind == EOE:
             return self._close(serial)
         if kind == BPF:
-            self._note_program(serial, parse_fields(text[stamp.end() :]))
+            self._note_program(serial, parse_fields(rest))
             return None
-        event = self._event(serial, int(stamp[1]) * 10**9 + int(stamp[2]) * 10**6)
+        event = self._event(serial, time_ns)
         try:
-            _TAKERS[kind](event, parse_fields(text[stamp.end() :]))
+            _TAKERS[kind](event, parse_fields(rest))
         except (ValueError, KeyError) as error:
             raise MalformedRecord(f"audit record {kind}: {error}") from error
         return None
@@ -105,6 +102,18 @@ class Grouper:
         if serial not in self._open:
             self._open[serial] = AuditEvent(time_ns, serial)
         return self._open[serial]
+
+
+def split_stamp(text: str) -> tuple[int, int, str]:
+    """Return a record's time (ns since the epoch), its serial number, and what follows.
+
+    Raises MalformedRecord.
+    """
+    stamp = _STAMP.match(text)
+    if stamp is None:
+        raise MalformedRecord(f"no audit stamp in {text[:80]!r}")
+    time_ns = int(stamp[1]) * 10**9 + int(stamp[2]) * 10**6
+    return time_ns, int(stamp[3]), text[stamp.end() :]
 
 
 def parse_fields(text: str) -> Fields:

@@ -121,5 +121,5 @@ class LogonWatcher:
 
 
 def logon_watcher(settings: AgentSettings, _directory: StateDirectory) -> LogonWatcher:
-    """Return the host's, for the registry."""
-    return LogonWatcher([Path(root) for root in settings.sensor.log_roots])
+    """Return the one that the settings want, for the registry."""
+    return LogonWatcher([Path(settings.watch.root)])

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 FILE = "running.json"
-AT_ONCE = 5
+AT_ONCE = 2
 PAUSE = 0.2
-"""So many processes are told every so many seconds: 25 in a second."""
+"""So many processes are told every so many seconds: ten in a second, for each program that is new
+has to be hashed, and the events of what happens now wait behind it."""
 MARK_EVERY = 30.0
 STOP_SECONDS = 5.0
 _log = logger("agent.watch.running")
