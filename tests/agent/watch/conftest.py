@@ -9,7 +9,7 @@ import pytest
 from tests.agent.conftest import wait_for
 
 from deodar.agent.sensors.base import Lost
-from deodar.agent.settings import AgentSettings
+from deodar.agent.settings import AgentSettings, WatchSettings
 from deodar.agent.watch.files import Files
 from deodar.agent.watch.state import StateWatcher
 from deodar.kit.directory import StateDirectory
@@ -45,7 +45,8 @@ class Host:
             self.write(name, text)
 
     def new_watcher(self) -> StateWatcher:
-        return StateWatcher(AgentSettings(agent_id="a"), self.state, root=self.root)
+        settings = AgentSettings(agent_id="a", watch=WatchSettings(root=str(self.root)))
+        return StateWatcher(settings, self.state)
 
     def write(self, name: str, text: str, *, mode: int | None = None) -> Path:
         path = self.root / name
@@ -81,9 +82,9 @@ class Host:
         """What was told, in short: what happened to which kind of thing, its name, the changes."""
         return [_short(record) for record in self.told if not isinstance(record, Lost)]
 
-    def expect(self, *wanted: tuple[str, ...], limit: float = 20.0) -> None:
+    def expect(self, *wanted: tuple[str, ...], limit: float = 60.0) -> None:
         """Wait until just these changes were told, in any order; then forget them."""
-        wait_for(lambda: len(self.told) >= len(wanted), limit)
+        wait_for(lambda: sum(not isinstance(r, Lost) for r in self.told) >= len(wanted), limit)
         assert sorted(self.changes) == sorted(wanted)
         self.told.clear()
 

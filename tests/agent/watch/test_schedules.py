@@ -126,8 +126,8 @@ def test_a_folder_that_is_made_later_is_watched(watched: Host) -> None:
 
 def test_a_table_that_cannot_be_read_keeps_its_tasks(watched: Host) -> None:
     path = watched.root / "etc/cron.d/sample"
-    path.unlink()
-    os.mkfifo(path)
+    os.mkfifo(f"{path}.new")
+    path.with_name("sample.new").rename(path)
     wait_for(lambda: any(isinstance(record, Lost) for record in watched.told))
     assert watched.changes == []
     path.unlink()

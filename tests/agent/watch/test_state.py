@@ -11,7 +11,7 @@ from tests.agent.conftest import wait_for
 from deodar.agent.sensors.acts import FileChange, FileOperation
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, Lost, ProcessKey
 from deodar.agent.sensors.errors import SensorUnavailable
-from deodar.agent.settings import AgentSettings
+from deodar.agent.settings import AgentSettings, WatchSettings
 from deodar.agent.watch import state as module
 from deodar.agent.watch.state import StateWatcher
 from deodar.kit.directory import StateDirectory
@@ -132,9 +132,9 @@ def test_a_kept_state_that_is_damaged_begins_anew(watched: Host) -> None:
 
 
 def test_it_says_when_it_cannot_watch(tmp_path: Path) -> None:
-    settings, folder = AgentSettings(agent_id="a"), StateDirectory.create(tmp_path / "state")
+    absent, folder = tmp_path / "absent", StateDirectory.create(tmp_path / "state")
+    settings = AgentSettings(agent_id="a", watch=WatchSettings(root=str(absent)))
     with pytest.raises(SensorUnavailable, match="No such file"):
-        StateWatcher(settings, folder, root=tmp_path / "absent").open(lambda _: None)
-    absent = StateDirectory(tmp_path / "absent")
+        StateWatcher(settings, folder).open(lambda _: None)
     with pytest.raises(SensorUnavailable, match="cannot write"):
-        StateWatcher(settings, absent, root=tmp_path).open(lambda _: None)
+        StateWatcher(AgentSettings(agent_id="a"), StateDirectory(absent)).open(lambda _: None)

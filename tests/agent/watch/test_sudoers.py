@@ -36,8 +36,8 @@ def test_files_that_sudo_leaves_out_and_comments_tell_nothing(watched: Host) -> 
 
 def test_a_file_that_cannot_be_read_keeps_its_rules(watched: Host) -> None:
     path = watched.root / "etc/sudoers"
-    path.unlink()
-    os.mkfifo(path)
+    os.mkfifo(f"{path}.new")
+    path.with_name("sudoers.new").rename(path)
     watched.expect_nothing()
     assert watched.watcher._problems == {"/etc/sudoers is no regular file"}
 

@@ -8,6 +8,7 @@ clock tells, should both have missed something. What was seen last is kept in th
 from __future__ import annotations
 
 import select
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ AT_ONCE = 2000
 """Changes that are handed on at once, and pause before the next ones, in seconds."""
 PAUSE = 0.1
 AFTER_FAILURE = 5.0
+BREATHER = 0.05
+"""Seconds after a sign before the next one is heard: a flood of changes costs little."""
 STOP = 5.0
 PATHS = (
     "/etc/", "/var/spool/", "/run/systemd/", "/usr/lib/systemd/", "/usr/local/lib/systemd/",
@@ -89,7 +92,7 @@ class StateWatcher:
         self._courses: dict[str, Course] = {}
         self._pending: deque[_Pending] = deque()
         self._problems: set[str] = set()
-        self._is_closing = False
+        self._closing = threading.Event()
 
     def open(self, put: Put) -> None:
         """Begin to watch; raises SensorUnavailable when the agent's folder or inotify fails."""
@@ -102,7 +105,7 @@ class StateWatcher:
         except OSError as error:
             raise SensorUnavailable(f"watching folders: {error.strerror}") from error
         self._put = put
-        self._is_closing = False
+        self._closing.clear()
         surveys = (AccountSurvey(self._keeper.digest), ScheduleSurvey(), ServiceSurvey())
         self._courses = {
             one.name: Course(one, self._keeper.load(one.name, one.kinds)) for one in surveys
@@ -116,7 +119,7 @@ class StateWatcher:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._is_closing = True
+        self._closing.set()
         self._waker.set()
         thread.join(STOP)
         self._waker.close()
@@ -128,13 +131,14 @@ class StateWatcher:
         for source in (self._waker.fileno(), self._watches.fileno()):
             poll.register(source, select.POLLIN)
         self._follow()
-        while not self._is_closing:
+        while not self._closing.is_set():
             try:
                 self._turn()
             except Exception as error:  # noqa: BLE001 - the next look may well succeed
                 self._tell_problem(f"a look failed: {type(error).__name__}: {error}")
                 self._next_look = time.monotonic() + AFTER_FAILURE
-            poll.poll(self._seconds_left() * 1000)
+            if poll.poll(self._seconds_left() * 1000):
+                self._closing.wait(BREATHER)  # one look into the queues for many changes
         self._hand_on(last=True)
         self._save()
 
