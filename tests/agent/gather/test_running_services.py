@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deodar.agent.gather.running_services import running, unified
+from deodar.agent.gather.running_services import hierarchy, running, unified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,15 @@ def test_the_unified_hierarchy_is_found_beside_others(tmp_path: Path) -> None:
     mounts.write_text(MOUNTINFO.replace("cgroup2", "cgroup"))
     assert unified(mounts) is None
     assert unified(tmp_path / "absent") is None
+
+
+def test_without_it_systemd_s_own_of_version_1_is_found(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTINFO)
+    assert str(hierarchy(mounts)) == "/sys/fs/cgroup/unified"
+    line = "33 30 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+    mounts.write_text(MOUNTINFO.replace("cgroup2", "none") + line)
+    assert str(hierarchy(mounts)) == "/sys/fs/cgroup/systemd"
 
 
 def test_services_with_a_process_run(tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MOUNTS = Path("/proc/self/mountinfo")
 MOST_FOLDERS = 50_000
@@ -23,10 +27,19 @@ def running(root: Path | None = None) -> list[str]:
 
 def unified(mounts: Path = MOUNTS) -> Path | None:
     """Return where the unified hierarchy is mounted; None when it is not."""
+    return _mounted(mounts, lambda kind: kind.startswith("cgroup2 "))
+
+
+def hierarchy(mounts: Path = MOUNTS) -> Path | None:
+    """Return where the hierarchy is mounted that systemd uses, be it of version 1."""
+    return unified(mounts) or _mounted(mounts, lambda kind: kind.endswith("name=systemd"))
+
+
+def _mounted(mounts: Path, is_wanted: Callable[[str], bool]) -> Path | None:
     with suppress(OSError):
         for line in mounts.read_text("utf-8", "surrogateescape").splitlines():
             place, _, kind = line.partition(" - ")
-            if kind.startswith("cgroup2 "):
+            if is_wanted(kind):
                 return Path(place.split(" ")[4])
     return None
 

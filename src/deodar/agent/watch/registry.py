@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorError
+from deodar.agent.watch.control_groups import GroupWatcher
 from deodar.agent.watch.logons import logon_watcher
 from deodar.agent.watch.running import running_watcher
 from deodar.agent.watch.state import StateWatcher
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Maker = Callable[[AgentSettings, StateDirectory], Watcher]
 
-WATCHERS: tuple[Maker, ...] = (StateWatcher, logon_watcher, running_watcher)
+WATCHERS: tuple[Maker, ...] = (StateWatcher, GroupWatcher, logon_watcher, running_watcher)
 
 
 class Watchers:
