@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import socket
+import threading
 import uuid
+from contextlib import suppress
 
 import pytest
 
-from deodar.agent.notify import ALIVE, READY, tell
+from deodar.agent.notify import ALIVE, READY, starting, tell
 
 
 def _listen(name: str) -> socket.socket:
@@ -44,3 +46,16 @@ def test_a_manager_that_does_not_read_does_not_hold_the_agent(tmp_path, monkeypa
         told = [tell(ALIVE) for _ in range(2000)]
     assert told[0]
     assert not told[-1]
+
+
+def test_a_long_start_asks_for_more_time_until_it_is_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with _listen(str(tmp_path / "notify")) as manager:
+        with starting(every=0.05):
+            asked = [manager.recv(100) for _ in range(3)]
+        manager.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                manager.recv(100)
+        assert not [t for t in threading.enumerate() if t.name == "starting"]
+    assert asked == [b"EXTEND_TIMEOUT_USEC=60000000"] * 3

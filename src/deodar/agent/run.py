@@ -15,7 +15,7 @@ from deodar.agent import memory, reasons
 from deodar.agent import status as report
 from deodar.agent.enrolled import load
 from deodar.agent.errors import AgentError
-from deodar.agent.notify import ALIVE, READY, STOPPING, tell
+from deodar.agent.notify import ALIVE, READY, STOPPING, starting, tell
 from deodar.agent.service import Service
 from deodar.kit.logging import logger
 
@@ -59,7 +59,8 @@ def run(directory: StateDirectory, options: Choice) -> None:
         stack.callback(_write_status, service)
         stack.callback(lambda: service.stop(halt.reason or service.failure))
         stack.callback(tell, STOPPING)
-        service.start()
+        with starting():
+            service.start()
         memory.settle()
         _write_status(service)
         _print_ready(service)
