@@ -14,7 +14,8 @@ from rich.console import Console
 from bench.report import Line, table
 
 NAMES = (
-    "normalization", "ingest", "events_api", "whole_way", "agent_cost", "agent_idle", "hashing",
+    "normalization", "ingest", "events_api", "whole_way", "agent_cost", "calls_cost",
+    "agent_idle", "hashing",
 )  # fmt: skip
 LONGEST = 900
 
