@@ -7,6 +7,7 @@ import struct
 import time
 
 import pytest
+from tests.agent.sensors.conftest import needs_programs
 
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.acts import MemoryFile, ProcessAccess
@@ -23,7 +24,7 @@ from deodar.agent.sensors.parts.repeats import (
     overdue,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, needs_programs]
 PTRACE_ATTACH, VM_READ = 1, 3
 
 
