@@ -7,6 +7,7 @@ of such events into the SIEM is in tests/e2e/telemetry.
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,12 @@ from tests.machines import debian
 from tests.packaging.machine import Machine
 
 from deodar.agent.gather.service_runs import ServiceRuns
-from deodar.agent.sensors.acts import CgroupChange
+from deodar.agent.sensors.acts import CgroupChange, FileChange
+from deodar.agent.sensors.base import Exec, ProcessKey
 from deodar.agent.sensors.bpf import BpfSensor
 from deodar.agent.sensors.errors import SensorError
 from deodar.agent.sensors.parts.core import CORE
+from deodar.agent.sensors.parts.files import FILES
 from deodar.agent.sensors.parts.groups import GROUPS
 from deodar.agent.settings import AgentSettings, WatchSettings
 from deodar.agent.watch.records import AccountChange, ScheduleChange, ServiceChange, ServiceRun
@@ -47,36 +50,52 @@ class Guest:
         root = f"/proc/{machine.leader}/root"
         settings = AgentSettings(agent_id="a", watch=WatchSettings(root=root))
         self.watcher = StateWatcher(settings, self._state)
-        self.sensor = BpfSensor(own_pid=0, parts=(CORE, GROUPS))
-        self._runs = ServiceRuns()
+        self.programs: dict[ProcessKey, bytes] = {}
         self.no_sensor = ""
+        self._sensor = BpfSensor(own_pid=0, parts=(CORE, FILES, GROUPS))
+        self._runs = ServiceRuns()
+        self._is_over = False
+        self._reader = threading.Thread(target=self._read)
 
     def start(self) -> None:
         try:
-            self.sensor.open()
+            self._sensor.open()
         except SensorError as error:
             self.no_sensor = str(error)
+        else:
+            self._reader.start()
         self.watcher.open(self.told.extend)
         self.wait_for(lambda: all(self._state.has(f"watch-{name}.json") for name in BASELINE))
 
     def stop(self) -> None:
+        self._is_over = True
         self.watcher.close()
-        self.sensor.close()
+        if not self.no_sensor:
+            self._reader.join(10)
+        self._sensor.close()
+
+    def _read(self) -> None:
+        """Do with the sensor's records what the pipeline does."""
+        assert self.watcher.gatherer is not None
+        while not self._is_over:
+            for record in self._sensor.read(0.2):
+                if isinstance(record, CgroupChange):
+                    self.told += self._runs.take(record)
+                elif isinstance(record, FileChange):
+                    self.watcher.gatherer.see(record)
+                elif isinstance(record, Exec):
+                    self.programs[record.key] = record.exe
+            self.told += self._runs.due(time.monotonic())
 
     def run(self, script: str, *words: str) -> str:
         return self.machine.run("sh", "-ec", script, "sh", *words)
 
     def wait_for(self, condition: Any) -> Any:
-        """Return what the condition gives as soon as it is true, reading the sensor meanwhile."""
+        """Return what the condition gives as soon as it is true."""
         deadline = time.monotonic() + FOUND_WITHIN * PATIENCE
         while not (found := condition()):
             assert time.monotonic() < deadline, f"waited in vain; the last: {self.told[-5:]}"
-            for record in self.sensor.read(0.1):
-                if isinstance(record, CgroupChange):
-                    self.told += self._runs.take(record)
-            self.told += self._runs.due(time.monotonic())
-            if self.no_sensor:
-                time.sleep(0.1)
+            time.sleep(0.05)
         return found
 
     def find(self, kind: type, what: str, name: str, change: str = "") -> Any:
@@ -269,3 +288,27 @@ def test_what_changes_nothing_tells_nothing(guest: Guest, mark: str) -> None:
         f"/bin/{mark}",
         f"{mark}-last.service",
     }
+
+
+def test_a_change_is_put_down_to_the_process_that_made_it(guest: Guest, mark: str) -> None:
+    if guest.no_sensor:
+        pytest.skip(guest.no_sensor)
+
+    def by(record: Any) -> bytes:
+        return guest.programs[record.key].rpartition(b"/")[2]
+
+    guest.run('useradd -M "$1"', mark)
+    assert by(guest.account("Created", mark)) == b"useradd"
+    guest.run('sed -i "s#^$1:\\(.*\\):[^:]*#$1:\\1:/bin/false#" /etc/passwd', mark)
+    assert by(guest.account("Modified", mark, "-> /bin/false")) == b"sed"
+    guest.run('echo "hand$1:x:4999:" >>/etc/group', mark)
+    assert by(guest.account("Created", f"hand{mark}")) == b"dash"
+    guest.run('echo "1 1 * * * /bin/$1" | crontab -', mark)
+    assert by(guest.task("Created", mark)) == b"crontab"
+    guest.run('echo "$2" >"/etc/systemd/system/$1.service"', mark, UNIT)
+    assert by(guest.service("Created", f"{mark}.service")) == b"dash"
+    guest.run("crontab -r")
+    assert by(guest.task("Deleted", mark)) == b"crontab"
+    guest.run('systemctl daemon-reload; systemctl enable "$1.service"', mark)
+    enabled = guest.service("Modified", f"{mark}.service", "enabled: no -> yes")
+    assert enabled.key.pid == guest.machine.leader

@@ -9,9 +9,12 @@ import pytest
 from tests.agent.conftest import wait_for
 
 from deodar.agent.sensors.base import Lost
+from deodar.agent.watch.schedules import ScheduleSurvey
 
 if TYPE_CHECKING:
     from tests.agent.watch.conftest import Host
+
+    from deodar.agent.watch.files import Files
 
 JOB = """#!/bin/sh
 # atrun uid=1000 gid=1000
@@ -108,6 +111,18 @@ def test_a_script_that_runs_daily_is_told_when_its_content_changes(watched: Host
     watched.expect(("ScheduledTaskCreated", "/etc/cron.daily/job"))
     watched.edit("etc/cron.daily/job", "one", "two")
     watched.expect(("ScheduledTaskModified", "/etc/cron.daily/job", "content"))
+
+
+def test_is_doubtful_when_a_timer_is_off(host: Host, files: Files) -> None:
+    folder = host.root / "run/systemd/generator/timers.target.wants"
+    folder.mkdir(parents=True)
+    (folder / "tick.timer").symlink_to("/usr/lib/systemd/system/tick.timer")
+    survey = ScheduleSurvey()
+    before = survey.look(files, {}).items
+    (folder / "tick.timer").unlink()
+    after = survey.look(files, {}).items
+    assert survey.is_doubtful(before, after)
+    assert not survey.is_doubtful(after, before)
 
 
 def test_what_is_no_task_tells_nothing(watched: Host) -> None:

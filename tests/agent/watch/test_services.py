@@ -143,6 +143,18 @@ def test_is_doubtful_when_a_generated_unit_is_gone(host: Host, files: Files) -> 
     assert not survey.is_doubtful({}, items)
 
 
+def test_is_doubtful_when_a_generated_link_is_gone(host: Host, files: Files) -> None:
+    folder = host.root / "run/systemd/generator/x.target.wants"
+    folder.mkdir(parents=True)
+    (folder / "one.service").symlink_to("/usr/lib/systemd/system/one.service")
+    survey = ServiceSurvey()
+    before = survey.look(files, {}).items
+    (folder / "one.service").unlink()
+    after = survey.look(files, {}).items
+    assert survey.is_doubtful(before, after)
+    assert not survey.is_doubtful(after, before)
+
+
 def test_a_definition_that_is_too_large_stays_as_it_was(watched: Host) -> None:
     watched.write("usr/lib/systemd/system/one.service", "#" * (2 << 20))
     wait_for(lambda: watched.told)

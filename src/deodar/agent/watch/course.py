@@ -24,7 +24,7 @@ AGAIN = 0.2
 """Seconds until the next look at something doubtful."""
 PATIENCE = 5.0
 """Seconds that a file may look half written; then it is taken as it is."""
-SECOND_LOOK = 2.0
+SECOND_LOOK = 5.0
 """Seconds for which great differences are looked at again."""
 NEVER = float("inf")
 

@@ -67,9 +67,13 @@ class ScheduleSurvey:
         return Look(items, problems=(*looking.problems, *scan.problems))
 
     def is_doubtful(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-        """Whether generated timers are gone: systemd makes them all anew when it reloads."""
-        gone = (task for key, tasks in before.items() if key not in after for task in tasks)
-        return any(task.file.startswith(units.GENERATED) for task in gone)
+        """Whether timers are gone or off that systemd may just make anew, as it does on reload."""
+        return any(
+            (key not in after and task.file.startswith(units.GENERATED))
+            or (key in after and task.is_enabled and not after[key][0].is_enabled)
+            for key, tasks in before.items()
+            for task in tasks
+        )
 
     def changes(
         self, before: Mapping[str, tuple[Task, ...]], after: Mapping[str, tuple[Task, ...]]

@@ -75,12 +75,8 @@ class ServiceSurvey:
         return Look(items, problems=tuple(problems))
 
     def is_doubtful(self, before: Mapping[str, Service], after: Mapping[str, Service]) -> bool:
-        """Whether generated units are gone: systemd makes them all anew when it reloads."""
-        return any(
-            item.path.startswith(units.GENERATED)
-            for key, item in before.items()
-            if key not in after
-        )
+        """Whether generated files are gone: systemd makes them all anew when it reloads."""
+        return any(_generated(item) - _generated(after.get(key)) for key, item in before.items())
 
     def changes(
         self, before: Mapping[str, Service], after: Mapping[str, Service]
@@ -102,6 +98,12 @@ def _service(unit: Unit) -> Service:
         unit_files.last(settings, "Service", "User"), unit.masked, unit.alias_of,
         tuple(sorted(set(unit.wanted_by))), tuple(sorted(unit.links)), tuple(unit.additions),
     )  # fmt: skip
+
+
+def _generated(item: Service | None) -> set[str]:
+    """Return the files of a service that a generator of systemd made."""
+    paths = (item.path, *item.links, *item.additions) if item is not None else ()
+    return {path for path in paths if path.startswith(units.GENERATED)}
 
 
 def _scripts(files: Files, before: Mapping[str, Any], problems: list[str]) -> Iterator[Service]:
