@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +12,17 @@ import pytest
 
 from deodar.agent.enrich.converters import MODULES
 from deodar.agent.enrich.registry import event_of
-from deodar.agent.gather.scripts import CONTENT_BYTES, Scripts, of_content
+from deodar.agent.gather.scripts import CONTENT_BYTES, PATIENCE, THREADS, Scripts, of_content
 from deodar.agent.sensors.acts import ScriptRun
 from deodar.agent.sensors.base import Exec, ProcessKey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deodar.agent.enrich.context import Context
     from deodar.agent.sensors.base import Record
 
+FUSE = Path(__file__).parent.parent / "hashing" / "fuse.py"
 GONE = ProcessKey(4_000_001, 9)
 OWN = ProcessKey(os.getpid(), 1)
 
@@ -63,6 +68,36 @@ def test_a_fifo_is_not_waited_for(context: Context, tmp_path: Path) -> None:
     (script,) = run(context, "sh", "fifo", cwd=tmp_path)
     assert isinstance(script, ScriptRun)
     assert (script.content, script.identity) == (b"", None)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Path]:
+    """Return the folder of a file system in user space whose files hang as wanted."""
+    folder = tmp_path / "hanging"
+    folder.mkdir()
+    command = [sys.executable, str(FUSE), str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"mounted\n"
+        yield folder
+        server.stdin.close()
+        server.wait(20)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["hang-open", "hang-read"])
+def test_a_file_system_that_hangs_costs_the_text_and_little_time(
+    context: Context, hanging: Path, tmp_path: Path, name: str
+) -> None:
+    begin = time.monotonic()
+    scripts = Scripts(context)
+    for _ in range(6):
+        record = Exec(5, GONE, OWN, [b"sh", os.fsencode(hanging / name)], exe=b"/usr/bin/dash")
+        _, script = scripts.take(record)
+        assert isinstance(script, ScriptRun)
+        assert script.content == b""
+    assert time.monotonic() - begin < THREADS * PATIENCE + 5
 
 
 def test_code_on_the_command_line_is_a_script_without_a_file(context: Context) -> None:

@@ -76,6 +76,7 @@ class Consoles:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._inputs: OrderedDict[_Place, _Input] = OrderedDict()
+        self._places: dict[ProcessKey, list[_Place]] = {}
         self._runners: OrderedDict[ProcessKey, None] = OrderedDict()
         """Interpreters that run their standard input; what others read there is data."""
 
@@ -93,6 +94,7 @@ class Consoles:
         early: list[Record] = []
         if one is None:
             one = self._inputs[place] = _Input(record)
+            self._places.setdefault(record.key, []).append(place)
             if len(self._inputs) > MOST:
                 early = self._end(next(iter(self._inputs)))
         self._inputs.move_to_end(place)
@@ -110,7 +112,7 @@ class Consoles:
 
     def see(self, record: Any) -> Sequence[Record]:
         """Return what a process held that ends, or runs another program."""
-        places = [place for place in self._inputs if place[0] == record.key]
+        places = tuple(self._places.get(record.key, ()))
         found = [one for place in places for one in self._end(place)]
         self._runners.pop(record.key, None)
         if isinstance(record, Exec):
@@ -155,6 +157,10 @@ class Consoles:
     def _end(self, place: _Place) -> list[Record]:
         """Forget an input, and return what it held."""
         one = self._inputs.pop(place)
+        places = self._places[place[0]]
+        places.remove(place)
+        if not places:
+            del self._places[place[0]]
         if place[1] == "pipe":
             return _of_pipe(one) if one.size else []
         lines = _lines(one, one.editor.flush())

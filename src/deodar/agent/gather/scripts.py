@@ -2,29 +2,44 @@
 
 By the time the interpreter runs, its script may be gone: so it is opened right here. Its facts
 (size, times, hashes) are asked for by the same descriptor, so that they are of the very file whose
-beginning is told.
+beginning is told. A file system that does not answer costs its scripts their text, and nobody more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deodar.agent.enrich.hashes import identity_of
 from deodar.agent.gather.interpreters import script_of
 from deodar.agent.gather.rooted import open_as_seen, open_standard_input
+from deodar.agent.patient import Patient
 from deodar.agent.sensors.acts import ScriptRun
 from deodar.agent.sensors.base import Exec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from deodar.agent.enrich.context import Context
     from deodar.agent.sensors.acts import ConsoleInput
-    from deodar.agent.sensors.base import Record
+    from deodar.agent.sensors.base import FileIdentity, Record
 
 CONTENT_BYTES = 16384
+PATIENCE = 0.5
+"""Seconds that an event waits for the beginning of its script."""
+THREADS = 3
+"""So many file systems may hang at once."""
+
+
+class Begun(NamedTuple):
+    """A script that was opened and begun to read; whoever has it closes the descriptor."""
+
+    descriptor: int
+    identity: FileIdentity
+    content: bytes
+    path: bytes
+    """Where the kernel says that it is."""
 
 
 class Scripts:
@@ -36,6 +51,7 @@ class Scripts:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._patient = Patient("script", THREADS)
 
     def take(self, record: Exec) -> Sequence[Record]:
         """Return the start, and the script if it is for one."""
@@ -44,13 +60,13 @@ class Scripts:
             return (record,)
         if script.kind == "code":
             return (record, of_content(record, script.value))
+        pid, parent = record.key.pid, record.parent.pid
         if script.kind == "stdin":
-            descriptor = open_standard_input(record.key.pid)
-            path = _target(descriptor) if descriptor is not None else b""
-            return (record, self._run(record, path, descriptor)) if path else (record,)
+            begun = self._begin(lambda: open_standard_input(pid))
+            return (record, self._run(record, begun.path, begun)) if begun else (record,)
         path = _absolute(record.cwd, script.value)
-        descriptor = open_as_seen(path, (record.key.pid, record.parent.pid))
-        return (record, self._run(record, path, descriptor))
+        begun = self._begin(lambda: open_as_seen(path, (pid, parent)))
+        return (record, self._run(record, path, begun))
 
     def see(self, record: Any) -> Sequence[Record]:
         """Nothing else is of interest."""
@@ -60,21 +76,40 @@ class Scripts:
         """Nothing is held back."""
         return ()
 
-    def _run(self, record: Exec, path: bytes, descriptor: int | None) -> ScriptRun:
-        run = ScriptRun(record.time_ns, record.key, path)
-        if descriptor is None:
-            return run
+    def _begin(self, opening: Callable[[], int | None]) -> Begun | None:
+        """Return the beginning of a script; None when there is no file, or none that answers."""
         try:
-            run.identity = identity_of(os.fstat(descriptor))
-            run.size = run.identity.size
-            run.content = os.pread(descriptor, CONTENT_BYTES, 0)
-            link = f"/proc/{os.getpid()}/fd/{descriptor}"
-            self._context.hasher.facts(run.identity, [link])  # kept for the event
-        except OSError:
-            pass  # of a file system that fails: told without
-        finally:
-            os.close(descriptor)
+            return self._patient.call(lambda: _begin(opening), PATIENCE, _give_up)
+        except (OSError, TimeoutError):
+            return None
+
+    def _run(self, record: Exec, path: bytes, begun: Begun | None) -> ScriptRun:
+        run = ScriptRun(record.time_ns, record.key, path)
+        if begun is None:
+            return run
+        run.identity, run.content, run.size = begun.identity, begun.content, begun.identity.size
+        link = f"/proc/{os.getpid()}/fd/{begun.descriptor}"
+        self._context.hasher.facts(run.identity, [link])  # kept for the event
+        os.close(begun.descriptor)
         return run
+
+
+def _begin(opening: Callable[[], int | None]) -> Begun | None:
+    descriptor = opening()
+    if descriptor is None:
+        return None
+    try:
+        identity = identity_of(os.fstat(descriptor))
+        content = os.pread(descriptor, CONTENT_BYTES, 0)
+        return Begun(descriptor, identity, content, _target(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+def _give_up(begun: Begun | None) -> None:
+    if begun is not None:
+        os.close(begun.descriptor)
 
 
 def of_content(record: Exec | ConsoleInput, content: bytes, size: int | None = None) -> ScriptRun:
