@@ -6,8 +6,10 @@ With the gatherer that puts a name and a call together, for both come from the k
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import lzma
 import os
+import shutil
 import socket
 import subprocess
 from contextlib import suppress
@@ -15,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from deodar.agent.enrich import converters  # noqa: F401 - fills the registry
+from deodar.agent.enrich.registry import event_of, follow
 from deodar.agent.gather.modules import ModuleGatherer
 from deodar.agent.sensors.acts import KernelModule, ModuleSeen
 from deodar.agent.sensors.base import Exec, ProcessKey
@@ -89,6 +93,22 @@ def test_a_module_has_name_file_and_loader_however_it_is_loaded(modules, collect
     programs = {r.key: r.argv for r in records if isinstance(r, Exec)}
     assert programs[load.key][1:] == [NAME.encode()]
     assert programs[unload.key][1] == b"-r"
+
+
+@pytest.mark.root
+@with_modules
+def test_its_event_has_the_file_with_its_hash_and_the_loader(modules, collect, context):
+    subprocess.run(["modprobe", NAME], check=True)
+    records = collect(modules, gathered, seconds=20)
+    (load,) = gathered(records)
+    for record in records:
+        follow(context, record)
+    event = event_of(context, load)
+    assert (event["EventType"], event["DriverOperation"]) == ("driver", "load")
+    assert (event["DriverName"], event["SystemPid"]) == (NAME, load.key.pid)
+    assert event["FileFullName"] == os.path.realpath(FILES[0])
+    assert event["Sha256"] == hashlib.sha256(FILES[0].read_bytes()).hexdigest()
+    assert event["LoaderFileFullName"] == os.path.realpath(shutil.which("modprobe"))
 
 
 @pytest.mark.root
