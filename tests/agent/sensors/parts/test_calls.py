@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
 
+from deodar.agent.sensors.acts import MemoryFile
+from deodar.agent.sensors.bpf import BpfSensor
 from deodar.agent.sensors.errors import MalformedRecord
 from deodar.agent.sensors.loader import read_blob
 from deodar.agent.sensors.parts import PARTS, calls_kernel, calls_net, calls_reach
 from deodar.agent.sensors.parts.calls import CALLS, KINDS, decode
+from deodar.agent.sensors.parts.core import CORE
 
 HEAD_FIELDS = 5
+MANY = 500
 
 
 def test_it_is_in_use_and_has_a_blob() -> None:
@@ -22,6 +27,25 @@ def test_each_number_is_read_by_one_module() -> None:
     assert sum(len(module.KINDS) for module in modules) == len(KINDS)
     for module in modules:
         assert module.KINDS.keys() == module.DECODERS.keys()
+
+
+@pytest.mark.root
+def test_what_does_not_fit_into_the_ring_is_counted(mark: str) -> None:
+    sensor = BpfSensor(ring_bytes=4096, own_pid=0, parts=(CORE, CALLS))
+    sensor.open()
+    try:
+        for number in range(MANY):
+            os.close(os.memfd_create(f"{mark}-{number}"))
+        session = sensor.session
+        assert session is not None
+        before = session.tallies()["memory_file"]
+        told, taken = session.parts[1].drain(MANY, 0)
+        after = session.tallies()["memory_file"]  # others may make some meanwhile
+        files = [record for record in told if isinstance(record, MemoryFile)]
+    finally:
+        sensor.close()
+    assert 0 < len(files) <= taken < MANY <= before[0]
+    assert before[0] - before[1] <= len(files) <= after[0] - after[1]
 
 
 @pytest.mark.parametrize(
