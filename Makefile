@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench soak seen test-kernels deb docs format lock bpf clean
+.PHONY: help demo test check bench bench-agent soak seen test-kernels deb docs format lock bpf clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,10 @@ check: $(VENV)/.ready  ## lint, types, the dependency rule, the mirror rule of t
 
 bench: $(VENV)/.ready  ## the benchmarks, as ratios in one run (several minutes)
 	$(BIN)/python -m bench $(ARGS)
+
+bench-agent: $(VENV)/.ready  ## the agent under load beside auditd, in the kernel, idle, in a build (root)
+	tools/debian-packages bench
+	$(BIN)/python -m bench agent_cost agent_idle load load.build hashing $(ARGS)
 
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak
