@@ -18,9 +18,9 @@ from deodar.agent.sensors.acts import (
 )
 from deodar.agent.sensors.base import FileIdentity, ProcessKey
 from deodar.agent.sensors.errors import MalformedRecord
-from deodar.agent.sensors.loader import read_blob
-from deodar.agent.sensors.parts import files_decode as module
-from deodar.agent.sensors.parts.files_decode import FILE, decode, plain
+from deodar.agent.sensors.parts import files_record as module
+from deodar.agent.sensors.parts.files_decode import KINDS, decode
+from deodar.agent.sensors.parts.files_record import FILE
 
 OFFSET = 10**18
 KEY = ProcessKey(7, 9)
@@ -41,18 +41,8 @@ def read(data):
     return decode(b"pad" + data, 3, len(data), OFFSET)
 
 
-def test_every_field_is_where_the_c_side_has_it():
-    """Set one C field after another to 0xff and see that just this Python field changes."""
-    layout = read_blob("files").manifest["records"]["file_record"]
-    offsets = dict(layout["fields"])
-    assert offsets.pop("payload") == FILE.size
-    places = sorted(offset for field, offset in offsets.items() if field != "head")
-    blank = FILE.unpack(bytes(FILE.size))
-    assert len(places) == len(blank) - 5
-    for number, place in enumerate(places, start=5):
-        data = bytearray(FILE.size)
-        data[place] = 0xFF
-        assert [i for i, v in enumerate(FILE.unpack(data)) if v != blank[i]] == [number]
+def test_each_kind_has_a_name() -> None:
+    assert sorted(KINDS) == [*range(16, 21)]
 
 
 def test_a_change_of_an_open_file():
@@ -95,21 +85,6 @@ def test_the_others():
     looked, wrote = (read(record(module.PROC_MEM, flags)) for flags in (0, module.WRITABLE))
     assert looked == ProcessAccess(5 + OFFSET, KEY, target, "proc_mem_read")
     assert wrote == ProcessTampering(5 + OFFSET, KEY, target, "proc_mem_write")
-
-
-@pytest.mark.parametrize(
-    ("path", "wanted"),
-    [
-        (b"/a/b", b"/a/b"),
-        (b"/a/./b//c/../d", b"/a/b/d"),
-        (b"/../..//a/", b"/a"),
-        (b"//a", b"/a"),
-        (b"/a/.hidden", b"/a/.hidden"),
-        (b"/", b"/"),
-    ],
-)
-def test_names_are_made_plain(path, wanted):
-    assert plain(path) == wanted
 
 
 @pytest.mark.parametrize(
