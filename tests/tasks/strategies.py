@@ -14,6 +14,7 @@ _PIECE = st.text("abc*?/\\\"'=;#[] é😀", max_size=20)
 _TEXTS = {
     "Address": st.sampled_from(["10.0.0.1", "::1", "fe80::1", "edr.example.org", "a_b", "h."]),
     "ProgramPath": _PIECE.map(lambda text: "/" + text.replace("*", "")) | st.just("/opt/**/b*n/?"),
+    "FolderPath": _PIECE.map(lambda text: "/srv/a" + text.replace("*", "").replace("?", "")),
     "ProxyServer": st.sampled_from(["", "p:3128", "[::1]:1", "u:p@ss w;rd@h:80", "u@h:80"]),
     "ProgramDesc": st.text(
         st.characters(blacklist_categories=["Cs", "Cc"]) | st.sampled_from(' "\\;#'), max_size=50

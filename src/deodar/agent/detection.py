@@ -11,6 +11,8 @@ from deodar.agent import exclusions
 from deodar.agent.enrich.context import Context
 from deodar.agent.gather.registry import gatherers
 from deodar.agent.pipeline import Pipeline, PipelinePolicy
+from deodar.agent.sensors.base import FollowsFilePolicy
+from deodar.agent.sensors.file_policy import FilePolicy
 from deodar.agent.sensors.replay import ReplayOptions, ReplaySensor
 from deodar.agent.status import RefusedSensor
 from deodar.agent.throttle import ThrottleLimits
@@ -107,6 +109,7 @@ class Detection:
             self.context.seed()  # the sensor watches already: no process falls between the two
         with self._lock:
             self.sensor, self.pipeline = sensor, pipeline
+            self._follow_files()
         pipeline.start()
         if not isinstance(sensor, ReplaySensor):
             watchers.open(pipeline.offer)
@@ -138,6 +141,7 @@ class Detection:
         with self._lock:
             if self.pipeline is not None:
                 self.pipeline.apply(self._policy())
+                self._follow_files()
 
     def sources(self) -> list[str]:
         """Return what watches now, by the names that the kinds of telemetry know; [] if nothing."""
@@ -189,6 +193,21 @@ class Detection:
                 self._settings.transfer.store_delay, transfer.maximum_data_transfer_time
             ),
         )
+
+    def _follow_files(self) -> None:
+        """Let the sensor, and what comes behind it, tell the changes of files that are wanted."""
+        behavior = self._tasks.behavior
+        policy = FilePolicy(
+            excluded=tuple(folder.folder_path for folder in behavior.excluded_folders),
+            events_per_second=behavior.file_monitoring.events_per_second,
+            burst=behavior.file_monitoring.burst,
+        )
+        if self.context is None or policy == self.context.file_policy:
+            return
+        sensor: object = self.sensor
+        if isinstance(sensor, FollowsFilePolicy):
+            sensor.follow(policy)
+        self.context.file_policy = policy
 
     def _compiled(self) -> Exclusions | None:
         """Return the exclusions in force, the same object while their settings stay the same."""

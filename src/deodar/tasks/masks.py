@@ -40,6 +40,19 @@ def mask_problem(mask: str) -> str:
     return ""
 
 
+def folder_problem(path: str) -> str:
+    """Return why a text is not the full path of a folder; "" if it is one."""
+    if not path.startswith("/"):
+        return "a full path is expected: it begins with /"
+    if not path.strip("/"):
+        return "the root folder cannot be left out: that would be everything"
+    if any(part in (".", "..") for part in path.split("/")):
+        return "a path without . and .. is expected"
+    if "*" in path or "?" in path:
+        return "masks are not possible here"
+    return ""
+
+
 def _part(text: str, *, is_open: bool) -> str:
     """Return the pattern of one side of ``**``; `is_open`: anything may follow its last name."""
     names = text.split("/")

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from deodar.tasks.addresses import address_problem
-from deodar.tasks.masks import mask_problem
+from deodar.tasks.masks import folder_problem, mask_problem
 from deodar.tasks.proxy import proxy_problem
 
 _SECONDS = {"unit": "seconds"}
 _ADDRESS = {"range": "an IPv4 or IPv6 address or a host's name", "check": address_problem}
 _MASK = {"range": "a full path; `*`, `?` and one `**` are masks", "check": mask_problem}
+_FOLDER = {"range": "a full path, without masks", "check": folder_problem}
 _PROXY = {"range": "`[user:password@]host:port`", "check": proxy_problem, "secret": True}
 
 Seconds = Annotated[float, Meta(gt=0, le=3600, extra=_SECONDS)]
@@ -89,6 +90,23 @@ class TrustedProgram(Settings, frozen=True, kw_only=True):
     """Whether this entry counts."""
 
 
+class ExcludedFolder(Settings, frozen=True, kw_only=True):
+    """One folder whose files are not watched."""
+
+    folder_path: Annotated[str, Meta(min_length=2, max_length=4096, extra=_FOLDER)]
+    """The folder, with all that is below it. Changes there are not even counted."""
+
+
+class FileMonitoringSettings(Settings, frozen=True, kw_only=True):
+    """How many changes of files are told one by one; KESL has no such settings."""
+
+    events_per_second: Annotated[int, Meta(ge=0, le=100_000)] = 50
+    """Changes of files that are told of each process, on average; 0 for all. More are counted.
+    Those of executable files, and in folders such as `/etc`, are always told."""
+    burst: Annotated[int, Meta(ge=0, le=1_000_000)] = 200
+    """Changes of files that are told of a process at once, after a while without any."""
+
+
 class BehaviorDetectionSettings(Settings, frozen=True, kw_only=True):
     """Settings of the task Behavior_Detection: what the sensors leave out."""
 
@@ -96,6 +114,13 @@ class BehaviorDetectionSettings(Settings, frozen=True, kw_only=True):
     """Whether the trusted programs are left out. Not while MDR integration is on."""
     trusted_programs: Annotated[tuple[TrustedProgram, ...], Meta(max_length=1000)] = ()
     """The programs whose events are left out."""
+    excluded_folders: Annotated[tuple[ExcludedFolder, ...], Meta(max_length=200)] = (
+        ExcludedFolder(folder_path="/var/log/journal"),
+        ExcludedFolder(folder_path="/run/log/journal"),
+    )
+    """The folders whose files are not watched."""
+    file_monitoring: FileMonitoringSettings = FileMonitoringSettings()
+    """How many changes of files are told one by one."""
 
 
 class PreventionSettings(Settings, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from deodar.agent.gather.files import LONG, MOST_DATA_BYTES, FileChanges
 from deodar.agent.hashing.facts import identity_of
 from deodar.agent.sensors.acts import FileChange, FileClosed, FileOperation, LibraryLoad
 from deodar.agent.sensors.base import Exit, FileIdentity, ProcessKey
-from deodar.agent.sensors.parts.files_policy import FilePolicy
+from deodar.agent.sensors.file_policy import FilePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ NOW = 1_800_000_000_123_456_789
 @pytest.fixture
 def changes(context: Context, tmp_path: Path) -> Iterator[FileChanges]:
     policy = FilePolicy(excluded=(str(tmp_path / "noise"),))
-    yield FileChanges(AskedFacts(context.hasher), policy)
+    yield FileChanges(AskedFacts(context.hasher), lambda: policy)
     context.hasher.close()
 
 

@@ -24,6 +24,7 @@ from deodar.tasks.settings import Endpoint, KataEdrSettings, TrustedProgram
 
 Saw = Callable[[str, str], None]
 ONE = {"ProgramPath": "/opt/a"}
+FOLDER = {"FolderPath": "/srv/a"}
 
 CASES: dict[str, tuple[Any, Any, Any]] = {
     "Behavior_Detection.UseTrustedPrograms": ("Yes", "No", "maybe"),
@@ -32,6 +33,10 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
     "Behavior_Detection.TrustedPrograms.ApplyToDescendants": ("Yes", "No", "2"),
     "Behavior_Detection.TrustedPrograms.ProgramDesc": ("the backup", "none", "x" * 1025),
     "Behavior_Detection.TrustedPrograms.UseTrustedProgram": ("No", "Yes", ""),
+    "Behavior_Detection.ExcludedFolders": ([FOLDER], [], [FOLDER] * 201),
+    "Behavior_Detection.ExcludedFolders.FolderPath": ("/srv/a", "/srv/b", "srv"),
+    "Behavior_Detection.FileMonitoring.EventsPerSecond": ("0", "9", "100001"),
+    "Behavior_Detection.FileMonitoring.Burst": ("0", "9", "-1"),
     "KATAEDR.UseClientPinnedCertificate": ("Yes", "No", "on"),
     "KATAEDR.SynchronizationPeriod": ("60", "1", "61"),
     "KATAEDR.ConnectionTimeout": ("0.5", "3600", "0"),
@@ -72,9 +77,9 @@ def _partial(name: str, value: Any) -> tuple[str, dict[str, Any]]:
     task, _, dotted = name.partition(".")
     if not isinstance(value, str):
         return task, {dotted: value}
-    word = re.sub(r"^(Endpoints|TrustedPrograms)\.", r"\1.item_0000.", dotted)
+    word = re.sub(r"^(Endpoints|TrustedPrograms|ExcludedFolders)\.", r"\1.item_0000.", dotted)
     words = [f"{word}={value}"]
-    if task == "Behavior_Detection" and "." in dotted and "ProgramPath" not in dotted:
+    if dotted.startswith("TrustedPrograms.") and "ProgramPath" not in dotted:
         words.append("TrustedPrograms.item_0000.ProgramPath=/opt/a")
     return task, assignment(words, KINDS[task])
 

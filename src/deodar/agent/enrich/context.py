@@ -18,6 +18,7 @@ from deodar.agent.enrich.logons import LogonHosts
 from deodar.agent.enrich.processes import Image, Process, ProcessTable
 from deodar.agent.enrich.users import UserNames
 from deodar.agent.hashing.facts import Rest
+from deodar.agent.sensors.file_policy import FilePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ class Context:
         self.unique_pids = UniquePids(host.boot_id)
         self.processes = ProcessTable(settings.sensor.processes, _find_live)
         self.event_ids = event_ids()
+        self.file_policy = FilePolicy()
+        """Which changes of files are wanted; another one may be put here by any thread."""
         self._server = server
         self._address_until = float("-inf")
         self._common_text = b""

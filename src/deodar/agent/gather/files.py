@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from deodar.agent.gather.asked import AskedFacts
 from deodar.agent.sensors.acts import FileChange, FileClosed, FileOperation, LibraryLoad
 from deodar.agent.sensors.base import Exit, FileIdentity, ProcessKey
-from deodar.agent.sensors.parts.files_policy import FilePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from deodar.agent.enrich.context import Context
     from deodar.agent.sensors.base import Record
+    from deodar.agent.sensors.file_policy import FilePolicy
     from deodar.agent.settings import AgentSettings
 
 MOST_HELD = 8192
@@ -52,7 +52,8 @@ class FileChanges:
     takes: tuple[type[Any], ...] = (FileChange, FileClosed, LibraryLoad)
     sees: tuple[type[Any], ...] = (Exit,)
 
-    def __init__(self, asked: AskedFacts, policy: FilePolicy) -> None:
+    def __init__(self, asked: AskedFacts, policy: Callable[[], FilePolicy]) -> None:
+        """`policy` returns what is wanted now."""
         self._asked = asked
         self._policy = policy
         self._held: OrderedDict[Place, Held] = OrderedDict()
@@ -69,7 +70,7 @@ class FileChanges:
             return self._asked.ask(record, _paths(record.key, [record.path]), same=True)
         if isinstance(record, FileClosed):
             return self._closed(record)
-        if self._policy.excludes(record.path):
+        if self._policy().excludes(record.path):
             return ()
         if record.closes and record.identity is not None:
             return self._hold(record, record.identity)
@@ -133,9 +134,9 @@ class FileChanges:
         return self._held.pop(place)
 
 
-def file_changes(context: Context, settings: AgentSettings) -> FileChanges:
+def file_changes(context: Context, _settings: AgentSettings) -> FileChanges:
     """Return the gatherer of the pipeline."""
-    return FileChanges(AskedFacts(context.hasher), FilePolicy())
+    return FileChanges(AskedFacts(context.hasher), lambda: context.file_policy)
 
 
 def _paths(key: ProcessKey, names: Sequence[bytes]) -> list[str]:

@@ -9,7 +9,10 @@ be UTF-8.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from deodar.agent.sensors.file_policy import FilePolicy
 
 Direction = Literal["outbound", "inbound"]
 NOT_SET = 0xFFFFFFFF
@@ -189,6 +192,15 @@ class SensorCounters(NamedTuple):
     """Events the kernel could not hand over (each is also told by a `Lost` record)."""
     malformed: int = 0
     """Records that could not be decoded (each is also told by a `Lost` record)."""
+
+
+@runtime_checkable
+class FollowsFilePolicy(Protocol):
+    """A sensor that sees changes of files, and can be told which of them are wanted."""
+
+    def follow(self, policy: FilePolicy) -> None:
+        """Follow another policy from now on. For any thread; raises OSError."""
+        ...
 
 
 class Sensor(Protocol):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deodar.agent.sensors.base import Record, SensorCounters
+    from deodar.agent.sensors.file_policy import FilePolicy
     from deodar.agent.sensors.loader import Loaded
     from deodar.agent.sensors.losses import Loss
     from deodar.agent.sensors.parts import Part
@@ -211,6 +212,13 @@ class BpfSensor:
             except SensorError as error:
                 self.refused.append((f"{self.name}/{part.name}", str(error)))
         self._session = Session(opened)
+
+    def follow(self, policy: FilePolicy) -> None:
+        """Tell, count and leave out changes of files as wanted. For any thread; raises OSError."""
+        with self._lock:
+            if self._session is not None:
+                for part in self._session.parts:
+                    part.part.follow(part.loaded, policy)
 
     def ignore(self, pid: int) -> None:
         """Leave out what another process of the agent does. For any thread."""

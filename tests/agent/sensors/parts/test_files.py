@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from deodar.agent.sensors.acts import FileChange, FileClosed, FileOperation
+from deodar.agent.sensors.file_policy import FilePolicy
 from deodar.agent.sensors.parts import PARTS
 from deodar.agent.sensors.parts.files import FILES
-from deodar.agent.sensors.parts.files_policy import FilePolicy, put_policy
+from deodar.agent.sensors.parts.files_policy import put_policy
 
 pytestmark = pytest.mark.root
 LIBC = ctypes.CDLL(None, use_errno=True)

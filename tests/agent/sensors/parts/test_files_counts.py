@@ -10,9 +10,10 @@ import pytest
 
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.acts import FileChange, FileOperation, FileRepeats
+from deodar.agent.sensors.file_policy import FilePolicy
 from deodar.agent.sensors.parts import files_counts
 from deodar.agent.sensors.parts.files_counts import OWNER, REPEATS, collect
-from deodar.agent.sensors.parts.files_policy import FilePolicy, put_policy
+from deodar.agent.sensors.parts.files_policy import put_policy
 
 pytestmark = pytest.mark.root
 CREATE, MODIFY, RENAME, ATTRIBUTES, DELETE = FileOperation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deodar.agent.sensors.parts.files_policy import FilePolicy, below, key_folders, raw_majors
+from deodar.agent.sensors.parts.files_policy import key_folders, raw_majors
 
 DEVICES = """Character devices:
   1 mem
@@ -18,29 +18,6 @@ ann:x:1000:1000:Ann,,,:/home/ann/:/bin/sh
 odd line
 nobody:x:65534:65534:nobody:nowhere:/usr/sbin/nologin
 """
-
-
-def test_what_is_excluded_is_told_by_whole_folders():
-    policy = FilePolicy(excluded=("/var/cache/", "/srv"))
-    assert [policy.excludes(path) for path in (b"/srv/a", b"/srv", b"/srv2/a", b"/a/srv/b")] == [
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert policy.excludes(b"/var/cache/x/y")
-    assert policy.excludes(b"/proc/self/comm")
-    assert not policy.excludes(b"/var/log/journal/x")
-
-
-def test_by_default_the_journal_is_left_out():
-    assert FilePolicy().excludes(b"/var/log/journal/0/system.journal")
-    assert not FilePolicy().excludes(b"/tmp/x")
-
-
-def test_a_folder_ends_with_one_slash():
-    assert below("/srv") == below("/srv/") == b"/srv/"
-    assert below("/") == b"/"
 
 
 def test_numbers_of_drivers_are_those_of_character_devices():

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from deodar.agent.sensors.acts import DeviceOpen, LibraryLoad, ProcessAccess, ProcessTampering
-from deodar.agent.sensors.parts.files_policy import FilePolicy, put_policy
+from deodar.agent.sensors.file_policy import FilePolicy
+from deodar.agent.sensors.parts.files_policy import put_policy
 
 pytestmark = pytest.mark.root
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from deodar.agent.sensors.base import Record
+    from deodar.agent.sensors.file_policy import FilePolicy
     from deodar.agent.sensors.loader import Loaded
     from deodar.agent.sensors.ring import Buffer
 
@@ -23,6 +24,10 @@ def _always() -> bool:
 
 def _attach(loaded: Loaded) -> None:
     loaded.attach()
+
+
+def _no_policy(_loaded: Loaded, _policy: FilePolicy) -> None:
+    pass
 
 
 def _no_records(_loaded: Loaded, _offset: int) -> list[Record]:
@@ -54,6 +59,8 @@ class Part:
     """Puts the programs where they belong; raises SensorUnavailable."""
     prepare: Callable[[Loaded], None] = _nothing
     """Called once the programs are attached, to fill their maps."""
+    follow: Callable[[Loaded, FilePolicy], None] = _no_policy
+    """Called with what is wanted of files; may raise OSError."""
     collect: Callable[[Loaded, int], list[Record]] = _no_records
     """Called about once a second while there are records: what the programs only count.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.cpus import possible_cpus
+from deodar.agent.sensors.file_policy import FilePolicy
 from deodar.agent.sensors.parts import files_counts
 from deodar.agent.sensors.parts.base import Part
 from deodar.agent.sensors.parts.files_decode import KINDS, decode
-from deodar.agent.sensors.parts.files_policy import FilePolicy, put_policy
+from deodar.agent.sensors.parts.files_policy import put_policy
 
 if TYPE_CHECKING:
     from deodar.agent.sensors.loader import Loaded
@@ -32,5 +33,6 @@ FILES = Part(
     ring_bytes=RING_BYTES,
     sizes=lambda: {"scratch": possible_cpus()},
     prepare=_prepare,
+    follow=put_policy,
     collect=files_counts.collect,
 )

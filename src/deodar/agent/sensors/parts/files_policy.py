@@ -1,39 +1,23 @@
-"""Which changes of files are told one by one, which only counted, and which left out.
+"""How the programs get to know which changes of files are wanted.
 
-This is applied in the kernel, so that what is left out costs next to nothing.
+They follow it in the kernel, so that what is left out costs next to nothing.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors import syscall
+from deodar.agent.sensors.file_policy import NEVER_FILES, below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from deodar.agent.sensors.file_policy import FilePolicy
     from deodar.agent.sensors.loader import Loaded
 
-EXCLUDED = ("/var/log/journal", "/run/log/journal")
-"""Folders that change all the time, and whose changes say nothing."""
-NEVER_FILES = ("/proc", "/sys")
-"""What is written there is an order to the kernel."""
-IMPORTANT = (
-    "/etc",
-    "/boot",
-    "/lib/modules",
-    "/lib/systemd",
-    "/run/systemd/system",
-    "/run/systemd/transient",
-    "/usr/lib/modules",
-    "/usr/lib/systemd",
-    "/var/spool/at",
-    "/var/spool/cron",
-)
-"""Folders of which every change is told: accounts, services, schedules, what runs at logon."""
 KEYS_FOLDER = ".ssh"
 RAW_DRIVERS = {"raw", "sg", "bsg", "nvme", "nvme-generic", "mtd", "st"}
 """Character devices, as in /proc/devices, that lead to a disk past its file system."""
@@ -44,32 +28,6 @@ IS_EXCLUDED, IS_IMPORTANT = 1, 2
 _POLICY = struct.Struct("<QQQII")
 _PREFIX = struct.Struct(f"<I{PREFIX_BYTES}s")
 _ZERO = bytes(4)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilePolicy:
-    """What is wanted of the files' sensor. Folders are absolute paths, without a slash at the end.
-
-    A process may change `burst` files at once and `events_per_second` on average; what it changes
-    beyond that is counted. Executable files and `important` folders are told in any case.
-    """
-
-    excluded: tuple[str, ...] = EXCLUDED
-    important: tuple[str, ...] = IMPORTANT
-    events_per_second: int = 50
-    """0 for no limit."""
-    burst: int = 200
-    repeat_after: float = 3600.0
-    """Seconds after which a library, device or memory that a program opens again is told again."""
-
-    def excludes(self, path: bytes) -> bool:
-        """Whether changes of a file are left out."""
-        return any(path.startswith(below(folder)) for folder in (*NEVER_FILES, *self.excluded))
-
-
-def below(folder: str) -> bytes:
-    """Return what the paths of all that is in a folder begin with."""
-    return folder.encode("utf-8", "surrogateescape").rstrip(b"/") + b"/"
 
 
 def put_policy(loaded: Loaded, policy: FilePolicy) -> None:
