@@ -34,38 +34,41 @@ static __always_inline u32 open_flags(struct call *call)
 }
 
 /* Calls with descriptors; returns false for another one. */
-static __always_inline bool took_descriptor(struct task_struct *task, struct call *call)
+static __always_inline bool took_descriptor(struct workspace *space, struct task_struct *task)
 {
+	struct call *call = &space->call;
+
 	switch (call->number) {
 	case CALL_CLOSE:
-		on_close(task, call->a);
+		on_close(space, task, call->a);
 		return true;
 	case CALL_DUP2:
 	case CALL_DUP3:
 		if (call->a != call->b)
-			on_close(task, call->b);
+			on_close(space, task, call->b);
 		return true;
 	case CALL_OPEN:
 	case CALL_OPENAT:
 	case CALL_OPENAT2:
 	case CALL_OPEN_BY_HANDLE_AT:
 	case CALL_CREAT:
-		on_open(task, call, open_flags(call));
+		on_open(space, task, open_flags(call));
 		return true;
 	case CALL_MMAP:
-		on_mmap(task, call);
+		on_mmap(space, task);
 		return true;
 	case CALL_MPROTECT:
 	case CALL_PKEY_MPROTECT:
-		on_mprotect(task, call);
+		on_mprotect(space, task);
 		return true;
 	}
 	return false;
 }
 
 /* Calls that write through a descriptor; returns false for another one. */
-static __always_inline bool took_write(struct task_struct *task, struct call *call)
+static __always_inline bool took_write(struct workspace *space, struct task_struct *task)
 {
+	struct call *call = &space->call;
 	u32 fd = call->a;
 
 	switch (call->number) {
@@ -80,15 +83,15 @@ static __always_inline bool took_write(struct task_struct *task, struct call *ca
 	case CALL_PWRITEV2:
 	case CALL_SENDFILE:
 		if (call->result)
-			on_write(task, fd);
+			on_write(space, task, fd);
 		return true;
 	case CALL_FTRUNCATE:
 	case CALL_FALLOCATE:
-		on_write(task, fd);
+		on_write(space, task, fd);
 		return true;
 	case CALL_IOCTL:
 		if (call->b == FICLONE || call->b == FICLONERANGE)
-			on_write(task, fd);
+			on_write(space, task, fd);
 		return call->b != FS_IOC_SETFLAGS && call->b != FS_IOC_FSSETXATTR;
 	}
 	return false;
@@ -98,12 +101,18 @@ SEC("tp_btf/sys_exit")
 int BPF_PROG(deodar_files, struct pt_regs *regs, long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct call call;
+	u32 number = number_of(task, regs), cpu;
+	struct workspace *space;
 
-	if (!take_call(&call, task, regs, result) || is_own(task->tgid))
+	if (!concerns_files(number) || !ended_well(result) || is_own(task->tgid))
 		return 0;
-	if (!took_write(task, &call) && !took_descriptor(task, &call))
-		on_named(task, &call);
+	cpu = bpf_get_smp_processor_id();
+	space = bpf_map_lookup_elem(&scratch, &cpu);
+	if (!space)
+		return 0;
+	put_call(&space->call, number, task, regs, result);
+	if (!took_write(space, task) && !took_descriptor(space, task))
+		on_named(space);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "files_records.h"
 #include "common.h"
+#include "files_calls.h"
 
 struct repeats {
 	u64 counts[FILE_OPERATIONS];
@@ -14,7 +15,25 @@ struct repeats {
 	u8 path[PREFIX_BYTES]; /* the beginning of the first one's path */
 };
 
+/* Something that a process did. Either `file` leads to the path, or `text` in `folder` is it. */
+struct deed {
+	u16 kind;
+	u16 flags;
+	u32 operation;
+	struct file *file;
+	u64 text, previous; /* user addresses */
+	s32 folder, previous_folder;
+	u32 mode;
+	u32 open_flags;
+	u64 target_start;
+	u32 target_pid;
+	u32 device;
+};
+
+/* What does not fit on the stack: with all its functions a program has 512 bytes of it. */
 struct workspace {
+	struct call call;
+	struct deed deed;
 	struct file_record record;
 	struct repeats none;
 	u8 names[FILE_PATH_BYTES + NAME_BYTES]; /* a path grows here from its end */

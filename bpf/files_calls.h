@@ -141,29 +141,41 @@ struct call {
 	s64 result;
 };
 
-/* Take a call apart that ended well and concerns files; returns whether it is one. */
-static __always_inline bool take_call(struct call *call, struct task_struct *task,
-				      struct pt_regs *regs, long result)
+static __always_inline bool is_32_bits(struct task_struct *task)
+{
+	return task->thread_info.status & TS_COMPAT;
+}
+
+static __always_inline u32 number_of(struct task_struct *task, struct pt_regs *regs)
 {
 	unsigned long number = regs->orig_ax;
 
-	if (task->thread_info.status & TS_COMPAT) {
-		call->number = from_32_bits(number);
+	return is_32_bits(task) ? from_32_bits(number) : number & ~X32_BIT;
+}
+
+static __always_inline bool ended_well(long result)
+{
+	return (u64)result < (u64)-4095;
+}
+
+static __always_inline void put_call(struct call *call, u32 number, struct task_struct *task,
+				     struct pt_regs *regs, long result)
+{
+	call->number = number;
+	call->result = result;
+	if (is_32_bits(task)) {
 		call->a = (u32)regs->bx;
 		call->b = (u32)regs->cx;
 		call->c = (u32)regs->dx;
 		call->d = (u32)regs->si;
 		call->e = (u32)regs->di;
 	} else {
-		call->number = number & ~X32_BIT;
 		call->a = regs->di;
 		call->b = regs->si;
 		call->c = regs->dx;
 		call->d = regs->r10;
 		call->e = regs->r8;
 	}
-	call->result = result;
-	return (u64)result < (u64)-4095 && concerns_files(call->number);
 }
 
 #endif

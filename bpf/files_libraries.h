@@ -12,9 +12,8 @@
 #define MAP_ANONYMOUS 0x20
 
 /* Tell of a library, once in a while per program; of one without a name always. */
-static __noinline void on_code(struct task_struct *task, struct file *file)
+static __noinline void on_code(struct workspace *space, struct task_struct *task, struct file *file)
 {
-	struct deed deed = { .kind = RECORD_LIBRARY, .file = file };
 	struct sighting sighting = {};
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct inode *program = BPF_CORE_READ(task, mm, exe_file, f_inode);
@@ -25,12 +24,15 @@ static __noinline void on_code(struct task_struct *task, struct file *file)
 	sighting.what_dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	sighting.who = BPF_CORE_READ(program, i_ino);
 	sighting.who_dev = BPF_CORE_READ(program, i_sb, s_dev);
-	if (!BPF_CORE_READ(inode, i_nlink) || is_news(&sighting))
-		report(&deed);
+	if (BPF_CORE_READ(inode, i_nlink) && !is_news(&sighting))
+		return;
+	begin(space, RECORD_LIBRARY)->file = file;
+	report(space);
 }
 
-static __always_inline void on_mmap(struct task_struct *task, struct call *call)
+static __always_inline void on_mmap(struct workspace *space, struct task_struct *task)
 {
+	struct call *call = &space->call;
 	struct file *file;
 
 	if (call->d & MAP_ANONYMOUS)
@@ -38,10 +40,10 @@ static __always_inline void on_mmap(struct task_struct *task, struct call *call)
 	if (call->c & PROT_EXEC) {
 		file = file_of(call->e);
 		if (file)
-			on_code(task, file);
+			on_code(space, task, file);
 	}
 	if (call->c & PROT_WRITE && (call->d & MAP_KINDS) != 2)
-		on_write(task, call->e);
+		on_write(space, task, call->e);
 }
 
 struct found_area {
@@ -56,15 +58,16 @@ static long note_area(struct task_struct *task, struct vm_area_struct *area,
 }
 
 /* A part of memory was made executable: a file's, maybe. */
-static __always_inline void on_mprotect(struct task_struct *task, struct call *call)
+static __always_inline void on_mprotect(struct workspace *space, struct task_struct *task)
 {
+	struct call *call = &space->call;
 	struct found_area found = {};
 
 	if (!(call->c & PROT_EXEC))
 		return;
 	bpf_find_vma(task, call->a, note_area, &found, 0);
 	if (found.file)
-		on_code(task, found.file);
+		on_code(space, task, found.file);
 }
 
 #endif

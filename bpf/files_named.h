@@ -78,8 +78,7 @@ static __always_inline bool took_name(struct deed *deed, struct call *call)
 }
 
 /* Calls that change attributes, and truncate; those through a descriptor set `deed->file`. */
-static __always_inline bool took_attributes(struct deed *deed, struct call *call,
-					    struct task_struct *task)
+static __always_inline bool took_attributes(struct deed *deed, struct call *call)
 {
 	switch (call->number) {
 	case CALL_TRUNCATE:
@@ -125,14 +124,14 @@ static __always_inline bool took_attributes(struct deed *deed, struct call *call
 	return false;
 }
 
-static __noinline void on_named(struct task_struct *task, struct call *call)
+static __noinline void on_named(struct workspace *space)
 {
-	struct deed deed = { .kind = RECORD_FILE_CHANGE };
+	struct deed *deed = begin(space, RECORD_FILE_CHANGE);
 	struct file *file;
 
-	if (!took_name(&deed, call) && !took_attributes(&deed, call, task))
+	if (!took_name(deed, &space->call) && !took_attributes(deed, &space->call))
 		return;
-	file = deed.file;
+	file = deed->file;
 	if (file) {
 		struct inode *inode = BPF_CORE_READ(file, f_inode);
 
@@ -140,7 +139,7 @@ static __noinline void on_named(struct task_struct *task, struct call *call)
 		    !BPF_CORE_READ(inode, i_nlink))
 			return;
 	}
-	report(&deed);
+	report(space);
 }
 
 #endif

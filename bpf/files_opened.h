@@ -43,19 +43,16 @@ static __noinline bool holds_no_files(u32 magic)
 }
 
 /* The end of what a descriptor led to, if anybody waits for it. */
-static __noinline void on_close(struct task_struct *task, u32 fd)
+static __noinline void on_close(struct workspace *space, struct task_struct *task, u32 fd)
 {
 	struct opened key = { .pid = task->tgid, .fd = fd };
-	u32 cpu = bpf_get_smp_processor_id();
 	struct written *entry = bpf_map_lookup_elem(&written, &key);
-	struct workspace *space;
 	struct inode *inode;
 
 	if (!entry)
 		return;
 	inode = (struct inode *)entry->inode;
-	space = bpf_map_lookup_elem(&scratch, &cpu);
-	if (entry->told && space) {
+	if (entry->told) {
 		struct file_record *record = &space->record;
 
 		set_head(&record->head, RECORD_FILE_CLOSED, task);
@@ -78,8 +75,9 @@ static __noinline void on_close(struct task_struct *task, u32 fd)
 }
 
 /* Report a file that is open for writing, once until it is closed. */
-static __noinline void report_writing(struct task_struct *task, struct deed *deed, u32 fd)
+static __noinline void report_writing(struct workspace *space, struct task_struct *task, u32 fd)
 {
+	struct deed *deed = &space->deed;
 	struct opened key = { .pid = task->tgid, .fd = fd };
 	struct written *known = bpf_map_lookup_elem(&written, &key);
 	struct file *file = deed->file;
@@ -93,7 +91,7 @@ static __noinline void report_writing(struct task_struct *task, struct deed *dee
 	if (bpf_map_update_elem(&written, &key, &entry, known ? BPF_ANY : BPF_NOEXIST))
 		return; /* another thread is faster */
 	deed->flags |= WILL_CLOSE;
-	if (report(deed))
+	if (report(space))
 		return;
 	known = bpf_map_lookup_elem(&written, &key);
 	if (known)
@@ -101,10 +99,10 @@ static __noinline void report_writing(struct task_struct *task, struct deed *dee
 }
 
 /* Something was written through a descriptor. */
-static __noinline void on_write(struct task_struct *task, u32 fd)
+static __noinline void on_write(struct workspace *space, struct task_struct *task, u32 fd)
 {
-	struct deed deed = { .kind = RECORD_FILE_CHANGE, .operation = FILE_MODIFY };
 	struct file *file = file_of(fd);
+	struct deed *deed;
 	struct inode *inode;
 
 	if (!file)
@@ -114,15 +112,18 @@ static __noinline void on_write(struct task_struct *task, u32 fd)
 		return;
 	if (holds_no_files(BPF_CORE_READ(inode, i_sb, s_magic)) || !BPF_CORE_READ(inode, i_nlink))
 		return;
-	deed.file = file;
-	deed.open_flags = BPF_CORE_READ(file, f_flags);
-	report_writing(task, &deed, fd);
+	deed = begin(space, RECORD_FILE_CHANGE);
+	deed->operation = FILE_MODIFY;
+	deed->file = file;
+	deed->open_flags = BPF_CORE_READ(file, f_flags);
+	report_writing(space, task, fd);
 }
 
 /* A device that leads to a disk, or to the host's memory, past the file systems. */
-static __always_inline void on_device(struct task_struct *task, struct deed *deed, u32 mode,
+static __always_inline void on_device(struct workspace *space, struct task_struct *task, u32 mode,
 				      u32 device)
 {
+	struct deed *deed = &space->deed;
 	struct sighting sighting = {};
 	u32 major = MAJOR(device);
 
@@ -140,13 +141,14 @@ static __always_inline void on_device(struct task_struct *task, struct deed *dee
 	sighting.what = device | (u64)(mode & S_IFMT) << 32;
 	sighting.what_dev = deed->open_flags & 3;
 	if (is_news(&sighting))
-		report(deed);
+		report(space);
 }
 
 /* /proc/PID/mem of another process, and /proc/kcore. */
-static __noinline void on_proc_file(struct task_struct *task, struct deed *deed,
+static __noinline void on_proc_file(struct workspace *space, struct task_struct *task,
 				    struct inode *inode)
 {
+	struct deed *deed = &space->deed;
 	struct sighting sighting = {};
 	struct file *file = deed->file;
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
@@ -177,14 +179,15 @@ static __noinline void on_proc_file(struct task_struct *task, struct deed *deed,
 		return;
 	}
 	if (is_news(&sighting))
-		report(deed);
+		report(space);
 }
 
 /* A file was opened. */
-static __noinline void on_open(struct task_struct *task, struct call *call, u32 flags)
+static __noinline void on_open(struct workspace *space, struct task_struct *task, u32 flags)
 {
-	struct deed deed = { .kind = RECORD_FILE_CHANGE, .open_flags = flags };
-	struct file *file = file_of(call->result);
+	u32 fd = space->call.result;
+	struct file *file = file_of(fd);
+	struct deed *deed;
 	struct inode *inode;
 	u32 mode, how, magic;
 
@@ -193,26 +196,28 @@ static __noinline void on_open(struct task_struct *task, struct call *call, u32 
 	how = BPF_CORE_READ(file, f_mode);
 	inode = BPF_CORE_READ(file, f_inode);
 	mode = BPF_CORE_READ(inode, i_mode);
-	deed.file = file;
+	deed = begin(space, RECORD_FILE_CHANGE);
+	deed->open_flags = flags;
+	deed->file = file;
 	if (how & FMODE_WRITE)
-		deed.flags = WRITABLE;
+		deed->flags = WRITABLE;
 	if ((mode & S_IFMT) == S_IFBLK || (mode & S_IFMT) == S_IFCHR)
-		on_device(task, &deed, mode, BPF_CORE_READ(inode, i_rdev));
+		on_device(space, task, mode, BPF_CORE_READ(inode, i_rdev));
 	if ((mode & S_IFMT) != S_IFREG)
 		return;
 	magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	if (magic == PROC_MAGIC)
-		on_proc_file(task, &deed, inode);
+		on_proc_file(space, task, inode);
 	if (!(how & (FMODE_WRITE | FMODE_CREATED)) || holds_no_files(magic))
 		return;
-	on_close(task, call->result); /* what was there before, should its end not have been seen */
+	on_close(space, task, fd); /* what was there before, should its end not have been seen */
 	if (!BPF_CORE_READ(inode, i_nlink))
 		return;
-	deed.operation = how & FMODE_CREATED ? FILE_CREATE : FILE_MODIFY;
+	deed->operation = how & FMODE_CREATED ? FILE_CREATE : FILE_MODIFY;
 	if (!(how & FMODE_WRITE))
-		report(&deed);
+		report(space);
 	else if (how & FMODE_CREATED || flags & O_TRUNC)
-		report_writing(task, &deed, call->result);
+		report_writing(space, task, fd);
 }
 
 #endif

@@ -14,20 +14,13 @@
 #define S_IFCHR 0020000
 #define S_IFLNK 0120000
 
-/* Something that a process did. Either `file` leads to the path, or `text` in `folder` is it. */
-struct deed {
-	u16 kind;
-	u16 flags;
-	u32 operation;
-	struct file *file;
-	u64 text, previous; /* user addresses */
-	s32 folder, previous_folder;
-	u32 mode;
-	u32 open_flags;
-	u64 target_start;
-	u32 target_pid;
-	u32 device;
-};
+/* Begin to describe something that a process did. */
+static __always_inline struct deed *begin(struct workspace *space, u16 kind)
+{
+	__builtin_memset(&space->deed, 0, sizeof(space->deed));
+	space->deed.kind = kind;
+	return &space->deed;
+}
 
 static __always_inline void put_inode(struct file_record *record, struct inode *inode)
 {
@@ -130,9 +123,10 @@ static __noinline void count_only(struct workspace *space, struct owner *owner, 
 }
 
 /* Put both paths of a deed into the record; returns what is wanted for them. */
-static __noinline u32 put_paths(struct workspace *space, struct deed *deed)
+static __always_inline u32 put_paths(struct workspace *space)
 {
 	struct file_record *record = &space->record;
+	struct deed *deed = &space->deed;
 	u32 whole = 1, wanted, at;
 
 	record->previous_bytes = 0;
@@ -170,20 +164,16 @@ static __always_inline bool is_important(struct file_record *record, u32 wanted)
 }
 
 /* Tell what a process did, or count it, or leave it out; returns whether it was told. */
-static __noinline bool report(struct deed *deed)
+static __noinline bool report(struct workspace *space)
 {
-	u32 cpu = bpf_get_smp_processor_id();
-	struct workspace *space = bpf_map_lookup_elem(&scratch, &cpu);
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct file_record *record = &space->record;
+	struct deed *deed = &space->deed;
 	struct file *file = deed->file;
-	struct file_record *record;
 	struct owner owner;
 	u32 wanted, bytes;
 	long failed;
 
-	if (!space)
-		return false;
-	record = &space->record;
 	set_head(&record->head, deed->kind, task);
 	record->head.flags = deed->flags;
 	record->head.time = bpf_ktime_get_boot_ns();
@@ -197,7 +187,7 @@ static __noinline bool report(struct deed *deed)
 		put_inode(record, BPF_CORE_READ(file, f_inode));
 	else
 		put_no_inode(record, deed->mode);
-	wanted = put_paths(space, deed);
+	wanted = put_paths(space);
 	if (deed->kind == RECORD_FILE_CHANGE) {
 		if (wanted & PREFIX_EXCLUDED)
 			return false;
