@@ -73,29 +73,34 @@ static __always_inline void clear(struct pam_record *record)
 		*(volatile u64 *)&words[i] = 0;
 }
 
+static __always_inline void tell(u64 handle, u32 function, s32 result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pam_record *record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+
+	count(RECORD_PAM, !record);
+	if (!record)
+		return;
+	clear(record);
+	set_head(&record->head, RECORD_PAM, task);
+	record->head.time = bpf_ktime_get_boot_ns();
+	record->function = function;
+	record->result = result;
+	record->uid = task->cred->uid.val;
+	record->login_uid = login_uid(task);
+	record->session_id = session_id(task);
+	read_handle(record, handle);
+	bpf_ringbuf_submit(record, wake_flags(RECORD_PAM));
+}
+
 static __always_inline int pam_returns(struct probe_regs *regs, u64 function)
 {
 	struct call call = { bpf_get_current_pid_tgid(), function };
-	struct task_struct *task = bpf_get_current_task_btf();
 	u64 *handle = bpf_map_lookup_elem(&calls, &call);
-	struct pam_record *record;
 
 	if (!handle)
 		return 0; /* the call began before the probe was there */
-	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	count(RECORD_PAM, !record);
-	if (record) {
-		clear(record);
-		set_head(&record->head, RECORD_PAM, task);
-		record->head.time = bpf_ktime_get_boot_ns();
-		record->function = function;
-		record->result = regs->ax;
-		record->uid = task->cred->uid.val;
-		record->login_uid = login_uid(task);
-		record->session_id = session_id(task);
-		read_handle(record, *handle);
-		bpf_ringbuf_submit(record, wake_flags(RECORD_PAM));
-	}
+	tell(*handle, function, regs->ax);
 	bpf_map_delete_elem(&calls, &call);
 	return 0;
 }
@@ -115,6 +120,13 @@ static __always_inline int pam_returns(struct probe_regs *regs, u64 function)
 PROBES(pam_authenticate, PAM_AUTHENTICATE)
 PROBES(pam_acct_mgmt, PAM_ACCT_MGMT)
 PROBES(pam_open_session, PAM_OPEN_SESSION)
-PROBES(pam_close_session, PAM_CLOSE_SESSION)
+
+/* A session is over whatever comes of closing it, and each probe takes its time to be removed. */
+SEC("kprobe")
+int deodar_pam_close_session(struct probe_regs *regs)
+{
+	tell(regs->di, PAM_CLOSE_SESSION, 0);
+	return 0;
+}
 
 #endif

@@ -12,11 +12,11 @@ enum pam_function {
 	PAM_CLOSE_SESSION,
 };
 
-/* One call that came back. Texts end with a NUL and are cut to fit. */
+/* One call that came back, or began to close a session. Texts end with a NUL and are cut to fit. */
 struct pam_record {
 	struct record_head head;
 	u32 function;
-	s32 result; /* PAM_SUCCESS is 0 */
+	s32 result; /* PAM_SUCCESS is 0; of PAM_CLOSE_SESSION always */
 	u32 uid; /* real user id of the caller */
 	u32 login_uid;
 	u32 session_id;

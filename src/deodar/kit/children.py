@@ -100,7 +100,7 @@ class Child:
         """End the child with SIGKILL and return its exit code."""
         process = self._running()
         process.kill()
-        return process.wait(10)
+        return process.wait(60)  # the kernel takes its time to remove an agent's probes
 
     def wait(self, limit: float) -> int:
         """Wait until the child ends by itself; returns its exit code, raises ChildError."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ LIBC = Path("/lib/x86_64-linux-gnu/libc.so.6")
 pytestmark = pytest.mark.skipif(not LIBC.exists(), reason="needs Debian's libc on x86-64")
 
 
+@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf (binutils)")
 def test_functions_begin_where_the_binary_tools_say():
     with LIBC.open("rb") as file:
         found = function_offsets(file, {"getpid", "no_such_function"})

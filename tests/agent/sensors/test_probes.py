@@ -11,6 +11,8 @@ from deodar.agent.sensors.loader import load, read_blob
 from deodar.agent.sensors.parts.pam import PAM, Libraries
 from deodar.agent.sensors.probes import DEVICE, Probes, check_kernel
 
+PROBES = 7
+"""Entry and return of three functions, and the entry of pam_close_session."""
 pytestmark = [pytest.mark.root, needs_programs]
 
 
@@ -43,7 +45,7 @@ def test_a_file_is_probed_until_it_is_wanted_no_more(probes, library):
     before = descriptors()
     probes.keep({key: path})
     assert (probes.files, probes.problems) == ({key}, {})
-    assert descriptors() == before + 8  # entry and return of four functions
+    assert descriptors() == before + PROBES
     probes.keep({})
     assert probes.files == set()
     assert descriptors() == before
@@ -58,7 +60,7 @@ def test_a_file_that_cannot_be_probed_is_noted_and_does_not_hinder_others(probes
     assert probes.files == {key}
     assert "no 64-bit ELF file" in probes.problems[(0, 1)]
     assert "No such file" in probes.problems[(0, 2)]
-    assert descriptors() == before + 8
+    assert descriptors() == before + PROBES
 
 
 def test_a_library_without_the_functions_is_noted(probes):
