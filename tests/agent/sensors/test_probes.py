@@ -51,6 +51,15 @@ def test_a_file_is_probed_until_it_is_wanted_no_more(probes, library):
     assert descriptors() == before
 
 
+def test_files_are_looked_for_beside_and_not_after_the_end(probes, library, until):
+    path, key = library
+    probes.keep_aside(lambda: {key: path})
+    until(lambda: probes.files == {key})
+    probes.close()
+    probes.keep({key: path})
+    assert probes.files == set()
+
+
 def test_a_file_that_cannot_be_probed_is_noted_and_does_not_hinder_others(probes, library):
     path, key = library
     odd = path.with_name("odd.so")

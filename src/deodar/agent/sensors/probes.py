@@ -10,11 +10,16 @@ import fcntl
 import os
 import platform
 import struct
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.elf_symbols import function_offsets
 from deodar.agent.sensors.errors import SensorUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEVICE = Path("/sys/bus/event_source/devices/uprobe")
 RETURN = "_ret"
@@ -22,8 +27,8 @@ RETURN = "_ret"
 PREFIX = "deodar_"
 """Beginning of every program's name; between the two is the function's."""
 MOST_FILES = 8
-"""Files whose functions are watched at once. The kernel waits for a grace period with each probe that
-it removes, one after the other: 0.2 s each on a very busy host, even for an agent that is killed."""
+"""Files whose functions are watched at once. The kernel waits for a grace period with each probe
+that it removes, one after the other: 0.2 s each on a very busy host, even when the agent is killed."""
 _NUMBERS = {"x86_64": 298, "aarch64": 241}
 _ATTRIBUTES = struct.Struct("<IIQQQQQIIQQ56x")  # struct perf_event_attr, up to 128 bytes
 _SET_PROGRAM, _ENABLE = 0x40042408, 0x2400
@@ -35,12 +40,14 @@ FileKey = tuple[int, int]
 
 
 class Probes:
-    """The programs of one part, on as many copies of a library as there are."""
+    """The programs of one part, on as many copies of a library as there are. For any thread."""
 
     def __init__(self, programs: dict[str, int]) -> None:
         self._programs = programs
         self._functions = {_function(name) for name in programs}
         self._events: dict[FileKey, list[int]] = {}
+        self._lock = threading.Lock()
+        self._closed = False
         self.problems: dict[FileKey, str] = {}
         """Files that could not be probed, and why; they are not tried again."""
 
@@ -51,6 +58,21 @@ class Probes:
 
     def keep(self, wanted: dict[FileKey, Path]) -> None:
         """Probe these files, and no others; what cannot be is noted in `problems`."""
+        with self._lock:
+            if not self._closed:
+                self._keep(wanted)
+
+    def keep_aside(self, find: Callable[[], dict[FileKey, Path]]) -> None:
+        """Probe what `find` returns, in a thread: to remove a probe takes its time."""
+        threading.Thread(target=lambda: self.keep(find()), name="probes", daemon=True).start()
+
+    def close(self) -> None:
+        """Probe nothing any more, for good."""
+        with self._lock:
+            self._closed = True
+            self._keep({})
+
+    def _keep(self, wanted: dict[FileKey, Path]) -> None:
         for gone in self.files - wanted.keys():
             _close(self._events.pop(gone))
         self.problems = {key: why for key, why in self.problems.items() if key in wanted}
@@ -61,10 +83,6 @@ class Probes:
                 self._events[key] = self._attach(path)
             except SensorUnavailable as error:
                 self.problems[key] = str(error)
-
-    def close(self) -> None:
-        """Probe nothing any more."""
-        self.keep({})
 
     def _attach(self, path: Path) -> list[int]:
         try:

@@ -122,7 +122,7 @@ def _attach(loaded: Loaded) -> None:
 
 def _look_again(loaded: Loaded, _offset: int) -> list[Record]:
     if loaded.probes is not None and _libraries.due():
-        loaded.probes.keep(_libraries.find())
+        loaded.probes.keep_aside(_libraries.find)
     return []
 
 
