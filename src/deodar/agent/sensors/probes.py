@@ -28,7 +28,7 @@ PREFIX = "deodar_"
 """Beginning of every program's name; between the two is the function's."""
 MOST_FILES = 8
 """Files whose functions are watched at once. The kernel waits for a grace period with each probe
-that it removes, one after the other: 0.2 s each on a very busy host, even when the agent is killed."""
+that it removes, one after the other: 0.2 s each on a very busy host, even of a killed agent."""
 _NUMBERS = {"x86_64": 298, "aarch64": 241}
 _ATTRIBUTES = struct.Struct("<IIQQQQQIIQQ56x")  # struct perf_event_attr, up to 128 bytes
 _SET_PROGRAM, _ENABLE = 0x40042408, 0x2400
