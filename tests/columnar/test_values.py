@@ -59,6 +59,8 @@ def test_depth_counts_objects_and_lists_within_a_field() -> None:
         ("1_000", FAILED),
         ("١٢", FAILED),
         ("9" * 5000, FAILED),
+        ("0\x1f", FAILED),  # white space to some, not to int()
+        ("\t5\r\n", 5),
         ([1], FAILED),
     ],
 )

@@ -22,7 +22,7 @@ INT64_MAX: Final = 2**63 - 1
 MAX_DEPTH: Final = 64
 """How many levels of objects and lists the value of a field may have."""
 
-_DIGITS = re.compile(r"\s*[+-]?[0-9]{1,19}\s*\Z")
+_DIGITS = re.compile(r"\s*[+-]?[0-9]{1,19}\s*\Z", re.ASCII)
 
 
 class Failed:
