@@ -19,7 +19,7 @@ def test_the_agent_tells_of_its_start_its_stop_and_of_being_killed(watched, kind
     started = watched.row("agent_start", since)
     assert "SIGTERM" in stopped["Reason"]
     assert dict(started["Extra"])["AgentVersion"]
-    assert "AgentUnclean" not in dict(started["Extra"])
+    assert dict(started["Extra"])["AgentUnclean"] == "0"
     agent.kill()
     watched.stack.restart("agent")
     row = watched.row("agent_start", since, "Extra['AgentUnclean'] = '1'")

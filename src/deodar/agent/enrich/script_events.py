@@ -76,6 +76,6 @@ def _facts(context: Context, record: ScriptRun) -> Event:
         return known
     return known | {
         "InterpretedFileCreationTime": facts.created_us,
-        "InterpretedFileMd5": facts.md5,
-        "InterpretedFileSha256": facts.sha256,
+        "InterpretedFileMd5": record.md5 or facts.md5,
+        "InterpretedFileSha256": record.sha256 or facts.sha256,
     }

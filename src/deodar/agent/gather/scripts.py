@@ -88,6 +88,9 @@ class Scripts:
         if begun is None:
             return run
         run.identity, run.content, run.size = begun.identity, begun.content, begun.identity.size
+        _hash_whole(
+            run, begun.content
+        )  # so that the event of a short script has to wait for nobody
         link = f"/proc/{os.getpid()}/fd/{begun.descriptor}"
         self._context.hasher.facts(run.identity, [link])  # kept for the event
         os.close(begun.descriptor)
@@ -116,10 +119,15 @@ def of_content(record: Exec | ConsoleInput, content: bytes, size: int | None = N
     """Return the run of a script that is in no file; with hashes if that is all, by its `size`."""
     whole = len(content) if size is None else size
     run = ScriptRun(record.time_ns, record.key, b"", content[:CONTENT_BYTES], whole)
-    if whole == len(content):
+    _hash_whole(run, content)
+    return run
+
+
+def _hash_whole(run: ScriptRun, content: bytes) -> None:
+    """Add the hashes of a script whose content is known to its end."""
+    if run.size == len(content):
         run.sha256 = hashlib.sha256(content).hexdigest()
         run.md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return run
 
 
 def _target(descriptor: int) -> bytes:
