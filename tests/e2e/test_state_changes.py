@@ -272,7 +272,7 @@ def test_a_transient_unit_ends_by_itself(guest: Guest, mark: str) -> None:
 
 
 def test_what_changes_nothing_tells_nothing(guest: Guest, mark: str) -> None:
-    guest.wait_for(lambda: not guest.watcher._pending)
+    guest.wait_for(lambda: not guest.watcher._attribution)
     before = len(guest.told)
     guest.run("touch /etc/passwd /etc/shadow /etc/crontab /lib/systemd/system/cron.service")
     guest.run("cp /etc/group /tmp/g; cat /tmp/g >/etc/group; systemctl daemon-reload")

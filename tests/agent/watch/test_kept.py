@@ -41,6 +41,7 @@ def test_what_is_damaged_is_not_used(directory: StateDirectory, content: bytes) 
     keeper = Keeper(directory)
     directory.write("watch-x.json", content)
     assert keeper.load("x", KINDS) is None
+    assert keeper.problems[0].startswith("watch-x.json cannot be used (")
 
 
 def test_digests_of_another_key_are_not_compared(directory: StateDirectory) -> None:

@@ -13,6 +13,7 @@ from deodar.agent.sensors.base import UNKNOWN_PROCESS, Lost, ProcessKey
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.settings import AgentSettings, WatchSettings
 from deodar.agent.watch import state as module
+from deodar.agent.watch.attribution import JUST_NOW_NS
 from deodar.agent.watch.state import StateWatcher
 from deodar.kit.directory import StateDirectory
 
@@ -46,7 +47,7 @@ def test_a_change_is_put_down_to_the_process_that_wrote_the_file(watched: Host) 
 def test_a_record_that_comes_late_is_waited_for(watched: Host) -> None:
     saw(watched, "/etc/other")
     add_bob(watched)
-    wait_for(lambda: watched.watcher._pending)
+    wait_for(lambda: len(watched.watcher._attribution))
     saw(watched, "/etc/passwd")
     wait_for(lambda: watched.told)
     assert watched.told[0].key == KEY
@@ -72,12 +73,11 @@ def test_an_older_record_of_the_file_is_of_an_earlier_change(watched: Host) -> N
     saw(watched, "/etc/passwd", ProcessKey(1, 1))
     wait_for(
         lambda: (
-            time.time_ns() - module.JUST_NOW_NS
-            > watched.watcher._doers.of("/etc/passwd", None, 0).time_ns
+            time.time_ns() - JUST_NOW_NS > watched.watcher._doers.of("/etc/passwd", None, 0).time_ns
         )
     )  # type: ignore[union-attr]
     add_bob(watched)
-    wait_for(lambda: watched.watcher._pending)
+    wait_for(lambda: len(watched.watcher._attribution))
     saw(watched, "/etc/passwd")
     wait_for(lambda: watched.told)
     assert watched.told[0].key == KEY
@@ -128,6 +128,7 @@ def test_a_kept_state_that_is_damaged_begins_anew(watched: Host) -> None:
     watched.state.write("watch-accounts.json", b"{")
     watched.restart()
     wait_for(lambda: watched.watcher._courses["accounts"].is_saved)
+    assert "what changed while the agent was stopped is not told" in watched.told[0].reason
     watched.expect_nothing()
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from tests.agent.conftest import wait_for
+
 from deodar.agent.watch import sudoers
 
 if TYPE_CHECKING:
@@ -38,8 +40,9 @@ def test_a_file_that_cannot_be_read_keeps_its_rules(watched: Host) -> None:
     path = watched.root / "etc/sudoers"
     os.mkfifo(f"{path}.new")
     path.with_name("sudoers.new").rename(path)
+    wait_for(lambda: watched.told)
+    assert watched.told[0].reason == "/etc/sudoers is no regular file"
     watched.expect_nothing()
-    assert watched.watcher._problems == {"/etc/sudoers is no regular file"}
 
 
 def test_many_new_rules_are_told_in_short(watched: Host) -> None:

@@ -37,6 +37,8 @@ class Keeper:
     def __init__(self, directory: StateDirectory) -> None:
         """Raises StateError when no key can be kept."""
         self._directory = directory
+        self.problems: list[str] = []
+        """Why something that was saved could not be used."""
         self._key = _key(directory)
         self._key_digest = blake2b(self._key, digest_size=8).hexdigest()
 
@@ -53,12 +55,18 @@ class Keeper:
             kept = msgspec.json.decode(self._directory.read(file), type=Kept)
             found: dict[str, Any] = msgspec.json.decode(kept.items, type=kinds)
         except (StateError, ValueError) as error:
-            _log.error("what was seen last cannot be used", file=file, error=str(error))
+            self._refuse(file, str(error))
             return None
         if kept.key != self._key_digest:
-            _log.error("what was seen last was made with another key", file=file)
+            self._refuse(file, "it was made with another key")
             return None
         return found
+
+    def _refuse(self, file: str, reason: str) -> None:
+        self.problems.append(
+            f"{file} cannot be used ({reason}): "
+            "what changed while the agent was stopped is not told"
+        )
 
     def save(self, name: str, items: dict[str, Any]) -> None:
         """Replace what was saved; raises StateError when the disk refuses."""

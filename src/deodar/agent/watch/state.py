@@ -11,14 +11,14 @@ import select
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deodar.agent.sensors.base import UNKNOWN_PROCESS, Lost
+from deodar.agent.sensors.base import Lost
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.sensors.waker import Waker
 from deodar.agent.threads import WatchedThread
 from deodar.agent.watch.accounts import AccountSurvey
+from deodar.agent.watch.attribution import Attribution
 from deodar.agent.watch.course import Course
 from deodar.agent.watch.doers import Doers
 from deodar.agent.watch.files import Files
@@ -30,26 +30,16 @@ from deodar.kit.errors import StateError
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from deodar.agent.gather.chain import Gatherer
     from deodar.agent.settings import AgentSettings
     from deodar.agent.watch import Put
-    from deodar.agent.watch.records import StateChange
     from deodar.kit.directory import StateDirectory
 
 EVERY = 300.0
 """Seconds between two looks when there was no sign of a change."""
-DOER_WITHIN = 1.0
-"""Seconds that a change waits for the sensor's record of who did it."""
-JUST_NOW_NS = 500_000_000
-"""A record that is at most so much older than the first sign is of this change."""
-OF_LATE_NS = 10_000_000_000
-"""One that is older may be: a file that stays open is told at its first write only."""
-AT_ONCE = 2000
-"""Changes that are handed on at once, and pause before the next ones, in seconds."""
-PAUSE = 0.1
 AFTER_FAILURE = 5.0
 BREATHER = 0.05
 """Seconds after a sign before the next one is heard: a flood of changes costs little."""
@@ -59,17 +49,9 @@ PATHS = (
     "/lib/systemd/", "*/.config/systemd/user/", "*/.local/share/systemd/user/",
 )  # fmt: skip
 STAGE = "watch"
+MOST_PROBLEMS = 64
+"""Problems of one look that are told."""
 _log = logger("agent.watch")
-
-
-@dataclass
-class _Pending:
-    """A change that waits for its doer."""
-
-    change: StateChange
-    since_ns: int
-    until: float
-    course: Course
 
 
 class StateWatcher:
@@ -90,8 +72,7 @@ class StateWatcher:
         self._doers = Doers(PATHS, self._hear)
         self.gatherer: Gatherer | None = self._doers
         self._courses: dict[str, Course] = {}
-        self._pending: deque[_Pending] = deque()
-        self._problems: set[str] = set()
+        self._problems: dict[str, set[str]] = {}
         self._closing = threading.Event()
 
     def open(self, put: Put) -> None:
@@ -105,6 +86,7 @@ class StateWatcher:
         except OSError as error:
             raise SensorUnavailable(f"watching folders: {error.strerror}") from error
         self._put = put
+        self._attribution = Attribution(self._doers, self._files)
         self._closing.clear()
         surveys = (AccountSurvey(self._keeper.digest), ScheduleSurvey(), ServiceSurvey())
         self._courses = {
@@ -130,12 +112,14 @@ class StateWatcher:
         poll = select.poll()
         for source in (self._waker.fileno(), self._watches.fileno()):
             poll.register(source, select.POLLIN)
+        self._tell_problems("kept", self._keeper.problems)
         self._follow()
         while not self._closing.is_set():
             try:
                 self._turn()
+                self._tell_problems("turn", [])
             except Exception as error:  # noqa: BLE001 - the next look may well succeed
-                self._tell_problem(f"a look failed: {type(error).__name__}: {error}")
+                self._tell_problems("turn", [f"a look failed: {type(error).__name__}: {error}"])
                 self._next_look = time.monotonic() + AFTER_FAILURE
             if poll.poll(self._seconds_left() * 1000):
                 self._closing.wait(BREATHER)  # one look into the queues for many changes
@@ -153,7 +137,7 @@ class StateWatcher:
             self._follow()
             self._files.forget()
         self._hand_on()
-        if not self._pending:
+        if not self._attribution:
             self._save()
 
     def _signs(self, now: float) -> set[str]:
@@ -169,70 +153,41 @@ class StateWatcher:
 
     def _look(self, course: Course, now: float) -> None:
         found = course.look(self._files, now)
-        for problem in found.problems:
-            self._tell_problem(problem)
-        wait = DOER_WITHIN if self._doers.is_live else 0.0
-        for change in found.changes:
-            until = now if change.meanwhile else now + wait
-            self._pending.append(_Pending(change, found.since_ns, until, course))
+        self._tell_problems(course.survey.name, found.problems)
+        self._attribution.add(found, course.survey.related, now)
 
     def _hand_on(self, *, last: bool = False) -> None:
-        """Give away the changes whose doer is known, or will not be."""
-        now = time.monotonic()
-        ready: list[StateChange] = []
-        waiting: deque[_Pending] = deque()
-        for pending in self._pending:
-            is_due = last or now >= pending.until
-            has_room = last or len(ready) < AT_ONCE
-            if has_room and (self._attribute(pending, JUST_NOW_NS) or is_due):
-                if pending.change.key == UNKNOWN_PROCESS:
-                    self._attribute(pending, OF_LATE_NS)
-                ready.append(pending.change)
-            else:
-                waiting.append(pending)
-        self._pending = waiting
-        if ready:
+        if ready := self._attribution.take(time.monotonic(), last=last):
             self._put(ready)
-
-    def _attribute(self, pending: _Pending, within_ns: int) -> bool:
-        """Set time and process of a change; returns whether the process is known."""
-        change = pending.change
-        change.time_ns = pending.since_ns or time.time_ns()
-        if change.meanwhile:
-            return False
-        related = pending.course.survey.related.get(change.file, ())
-        for file in (change.file, *related):
-            doer = self._doers.of(file, self._files.identity(file), pending.since_ns - within_ns)
-            if doer is not None:
-                change.key, change.time_ns = doer.key, doer.time_ns
-                return True
-        return False
 
     def _save(self) -> None:
         for course in self._courses.values():
-            if not course.is_saved and course.items is not None:
-                course.is_saved = True
-                try:
-                    self._keeper.save(course.survey.name, course.items)
-                except StateError as error:
-                    self._tell_problem(f"what was seen is not kept: {error}")
+            if course.is_saved or course.items is None:
+                continue
+            course.is_saved = True
+            problems = []
+            try:
+                self._keeper.save(course.survey.name, course.items)
+            except StateError as error:
+                problems.append(f"what was seen is not kept: {error}")
+            self._tell_problems("kept", problems)
 
     def _follow(self) -> None:
         self._watches.follow(self._wanted())
-        if self._watches.problem:
-            self._tell_problem(self._watches.problem)
+        self._tell_problems("folders", [p for p in [self._watches.problem] if p])
 
     def _wanted(self) -> Iterator[tuple[str, str, frozenset[str] | None]]:
         for name, course in self._courses.items():
             for folder, names in course.survey.folders(self._files):
                 yield name, folder, names
 
-    def _tell_problem(self, problem: str) -> None:
-        """Tell, once, that something cannot be seen."""
-        if problem not in self._problems and len(self._problems) < 256:
-            self._problems.add(problem)
+    def _tell_problems(self, source: str, problems: Sequence[str]) -> None:
+        """Tell what cannot be seen now and could be before."""
+        now = set(problems[:MOST_PROBLEMS])
+        for problem in now - self._problems.get(source, set()):
             _log.warning("something is not watched", problem=problem)
             self._put([Lost(time.time_ns(), 1, STAGE, problem)])
+        self._problems[source] = now
 
     def _hear(self, path: str) -> None:
         if self._thread is not None and self._watches.interested(path):
@@ -242,5 +197,5 @@ class StateWatcher:
     def _seconds_left(self) -> float:
         now = time.monotonic()
         times = [self._next_look, *(course.due for course in self._courses.values())]
-        times += [max(pending.until, now + PAUSE) for pending in [*self._pending][:1]]
+        times.append(self._attribution.due(now))
         return max(0.0, min(times) - now)
