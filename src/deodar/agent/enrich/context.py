@@ -57,6 +57,8 @@ class Context:
         self._server = server
         self._address_until = float("-inf")
         self._common_text = b""
+        self.shared_fragments: dict[tuple[object, ...], tuple[Any, Any, float]] = {}
+        """What processes of the same program and place have in common (enrich.fragments)."""
         self._common: dict[str, Any] = {
             "HostName": host.name,
             "HostIp": "",

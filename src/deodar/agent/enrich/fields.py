@@ -27,12 +27,24 @@ def owner_fields(context: Context, key: ProcessKey, process: Process | None) -> 
 
 def process_fields(context: Context, process: Process) -> Event:
     """Return what is known of a process: its ids, program, accounts, surroundings."""
+    return identity_fields(context, process) | surrounding_fields(context, process)
+
+
+def identity_fields(context: Context, process: Process) -> Event:
+    """Return what no other process has in common with this one."""
+    return {
+        "SystemPid": process.key.pid,
+        "UniquePid": context.unique_pids.of(process.key),
+        "StartupParameters": process.image.command_line,
+        "ContainerPid": process.container_pid or None,
+    }
+
+
+def surrounding_fields(context: Context, process: Process) -> Event:
+    """Return what a process shares with others that run the same program in the same place."""
     image, users = process.image, context.users
     folder, name = os.path.split(image.exe)
     fields = {
-        "SystemPid": process.key.pid,
-        "UniquePid": context.unique_pids.of(process.key),
-        "StartupParameters": image.command_line,
         "FileName": name,
         "FilePath": folder,
         "FileFullName": image.exe,
@@ -48,7 +60,6 @@ def process_fields(context: Context, process: Process) -> Event:
         "WorkingDirectory": process.cwd,
         "Tty": process.tty,
         "ContainerId": process.container_id,
-        "ContainerPid": process.container_pid or None,
         "CgroupId": process.cgroup_id or None,
     }
     if process.container_id:

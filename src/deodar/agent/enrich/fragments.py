@@ -6,17 +6,28 @@ of some fields, ready to stand between the braces of an object; it is kept with 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from deodar.agent.enrich.fields import owner_fields, parent_fields, process_fields
+from deodar.agent.enrich.fields import (
+    identity_fields,
+    owner_fields,
+    parent_fields,
+    surrounding_fields,
+)
 
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
+    from deodar.agent.enrich.hashes import FileFacts
     from deodar.agent.enrich.processes import Process
     from deodar.agent.enrich.registry import Event
     from deodar.agent.sensors.base import Act, ProcessKey
+
+SHARED_FOR = 60.0
+"""Seconds after which names of accounts and containers are looked up again."""
+MOST_SHARED = 512
 
 
 class Fragment(NamedTuple):
@@ -43,7 +54,26 @@ def of_process(context: Context, process: Process) -> Fragment:
     facts = context.facts(process)
     kept = process.told
     if kept is None or kept[0] is not facts:
-        kept = process.told = (facts, fragment(process_fields(context, process)))
+        around = _surroundings(context, process, facts)
+        text = fragment(identity_fields(context, process)).text + around.text
+        kept = process.told = (facts, Fragment(text, around.names))
+    return kept[1]
+
+
+def _surroundings(context: Context, process: Process, facts: FileFacts | None) -> Fragment:
+    """Return what a process shares with others, made once for all of them."""
+    key = (
+        process.image.exe, process.uid, process.euid, process.login_uid, process.session_id,
+        process.cwd, process.tty, process.container_id, process.cgroup_id,
+    )  # fmt: skip
+    shared = context.shared_fragments
+    kept = shared.get(key)
+    now = time.monotonic()
+    if kept is None or kept[0] is not facts or kept[2] < now:
+        if len(shared) >= MOST_SHARED:
+            shared.clear()
+        made = fragment(surrounding_fields(context, process))
+        kept = shared[key] = (facts, made, now + SHARED_FOR)
     return kept[1]
 
 
