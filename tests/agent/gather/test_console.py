@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pty
+import select
+import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,3 +150,61 @@ def test_too_many_are_told_early(consoles: Consoles) -> None:
         given += consoles.take(typed(b"a", key=ProcessKey(4_000_000 + pid, 9)))
     assert [one.key.pid for one in given if isinstance(one, ConsoleLine)] == [4_000_000, 4_000_001]
     assert consoles.waiting == MOST
+
+
+def at_terminal(command: list[str], *exchanges: tuple[bytes, bytes]) -> int:
+    """Run a program at a terminal; each exchange is a text to wait for, and what to type then."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["PS1"] = "$ "
+        os.execvp(command[0], command)
+    for awaited, keys in exchanges:
+        seen, deadline = b"", time.monotonic() + 60
+        while awaited not in seen:
+            assert time.monotonic() < deadline, seen
+            if select.select([terminal], [], [], 0.2)[0]:
+                seen += os.read(terminal, 4096)
+        os.write(terminal, keys)
+    with suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return pid
+
+
+INPUT = "process_console_interactive_input"
+
+
+def lines(telling: Any, pid: int, wanted: int) -> list[str]:
+    found = telling.events(INPUT, lambda event: event["SystemPid"] == pid, wanted)
+    return [event["InteractiveInputText"] for event in found]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("shell", [["bash", "--norc", "-i"], ["dash", "-i"]], ids=["bash", "dash"])
+def test_what_is_really_typed(telling: Any, mark: str, shell: list[str]) -> None:
+    typed = f"echo {mark}bad\x7f\x7f\x7f\r".encode()
+    pid = at_terminal(shell, (b"$ ", typed), (f"{mark}\r\n".encode(), b"exit\r"))
+    assert lines(telling, pid, 2) == [f"echo {mark}", "exit"]
+    event = telling.so_far(INPUT)[-1]
+    assert event["InputType"] == "console"
+    assert event["Tty"].startswith("pts/")
+
+
+@pytest.mark.root
+def test_a_real_interrupt_gives_up_the_line(telling: Any, mark: str) -> None:
+    shell = ["dash", "-i"]
+    keys = (b"$ ", f"never-{mark}\x03".encode()), (b"$ ", f"echo {mark}\r".encode())
+    pid = at_terminal(shell, *keys, (f"{mark}\r\n".encode(), b"exit\r"))
+    assert lines(telling, pid, 2) == [f"echo {mark}", "exit"]
+
+
+@pytest.mark.root
+def test_a_real_password_is_not_told(telling: Any, mark: str) -> None:
+    code = "import getpass; getpass.getpass('secret: '); input('name: ')"
+    hidden, shown = f"hidden-{mark}\r".encode(), f"shown-{mark}\r".encode()
+    at_terminal([sys.executable, "-c", code], (b"secret: ", hidden), (b"name: ", shown))
+    shown_text = f"shown-{mark}"
+    telling.event(INPUT, lambda event: event["InteractiveInputText"] == shown_text)
+    assert f"hidden-{mark}" not in str(telling.so_far(INPUT))

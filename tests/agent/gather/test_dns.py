@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import shutil
+import socket
 import struct
+import subprocess
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from deodar.agent.gather.dns import MOST_WAITING, PATIENCE, DnsQueries
 from deodar.agent.sensors.acts import DnsMessage, DnsQuery
 from deodar.agent.sensors.base import ProcessKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEY, OTHER = ProcessKey(7, 9), ProcessKey(8, 9)
 NAME = b"\7example\3com\0"
@@ -113,3 +122,69 @@ def test_too_many_that_wait_are_told_early() -> None:
 
 def test_it_sees_nothing_else() -> None:
     assert list(DnsQueries().see(None)) == []
+
+
+SERVER = "127.0.0.77"
+needs_tools = pytest.mark.skipif(
+    not (shutil.which("dnsmasq") and shutil.which("dig")),
+    reason="needs dnsmasq and dig (tools/debian-packages test)",
+)
+
+
+@pytest.fixture
+def name_server(mark: str, tmp_path: Path, until: Callable[..., Any]) -> Iterator[Path]:
+    """Run dnsmasq, which knows one name; return a resolv.conf that names it."""
+    settings = tmp_path / "dnsmasq.conf"
+    settings.write_text(
+        f"no-resolv\nno-hosts\nlisten-address={SERVER}\nbind-interfaces\nuser=root\nlocal=/test/\n"
+        f"address=/{mark}.test/192.0.2.80\naddress=/{mark}.test/2001:db8::80\n"
+        f'txt-record=text-{mark}.test,"some text"\n'
+    )
+    command = ["dnsmasq", "-k", "-C", str(settings), "--pid-file="]
+    with subprocess.Popen(command) as process:
+        until(_is_up)
+        resolver = tmp_path / "resolv.conf"
+        resolver.write_text(f"nameserver {SERVER}\n")
+        yield resolver
+        process.terminate()
+
+
+def _is_up() -> bool:
+    with socket.socket() as one:
+        one.settimeout(0.2)
+        return one.connect_ex((SERVER, 53)) == 0
+
+
+@needs_tools
+@pytest.mark.root
+def test_questions_of_real_programs(telling: Any, mark: str, name_server: Path) -> None:
+    script = f"mount --bind {name_server} /etc/resolv.conf; getent ahosts {mark}.test"
+    dig = ["dig", f"@{SERVER}"]
+    subprocess.run([*dig, f"text-{mark}.test", "TXT", "+tcp"], check=True, capture_output=True)
+    subprocess.run([*dig, f"nothing-{mark}.test"], check=True, capture_output=True)
+    subprocess.run(["unshare", "-m", "sh", "-c", script], check=True, capture_output=True)
+
+    def asked(name: str, kind: str) -> dict[str, Any]:
+        wanted = (f"{name}.test", kind)
+        found: dict[str, Any] = telling.event(
+            "dns", lambda event: (event.get("DnsQuery"), event.get("DnsType")) == wanted
+        )
+        return found
+
+    text = asked(f"text-{mark}", "TXT")
+    assert (text["DnsAnswers"], text["Protocol"], text["FileName"]) == ("TXT some text", 6, "dig")
+    assert asked(f"nothing-{mark}", "A")["DnsResponseCode"] == "NXDOMAIN"
+    assert asked(mark, "A")["DnsAnswers"] == "A 192.0.2.80"
+    six = asked(mark, "AAAA")
+    assert (six["DnsAnswers"], six["FileName"]) == ("AAAA 2001:db8::80", "getent")
+    assert (six["RemoteIp"], six["RemotePort"], six["Protocol"]) == (SERVER, 53, 17)
+
+
+@pytest.mark.root
+def test_a_question_that_nobody_answers(telling: Any, mark: str) -> None:
+    query = packet(0x0100).replace(b"\7example\3com", bytes([len(mark)]) + mark.encode())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.sendto(query, ("127.0.0.78", 53))
+    event = telling.event("dns", lambda event: event.get("DnsQuery") == mark)
+    assert (event["DnsType"], event["RemoteIp"]) == ("A", "127.0.0.78")
+    assert "DnsResponseCode" not in event

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
+import socket
 import time
+from typing import Any
+
+import pytest
 
 from deodar.agent.gather.listens import MOST_PORTS, MOST_WAITING, PATIENCE, Listens
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, Connection, Listen, ProcessKey
@@ -68,3 +73,18 @@ def test_too_many_are_told_early() -> None:
     given = [one for _ in range(MOST_WAITING + 3) for one in listens.take(listen(0))]
     assert len(given) == 3
     assert list(listens.see(None)) == []
+
+
+@pytest.mark.root
+def test_a_port_that_the_kernel_chose_and_a_connection_to_it(telling: Any) -> None:
+    with socket.socket() as listener:
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), listener.accept()[0]:
+            pass
+    taken = telling.event(
+        "connection", lambda event: event["LocalPort"] == port and event["Direction"] == 0
+    )
+    assert taken["SystemPid"] == os.getpid()
+    own = [one for one in telling.so_far("portlisten") if one["SystemPid"] == os.getpid()]
+    assert [one["LocalPort"] for one in own] == [port]

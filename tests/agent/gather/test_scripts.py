@@ -133,3 +133,56 @@ def test_nothing_is_held_back(context: Context) -> None:
         [],
         [],
     )
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("first", "command"),
+    [
+        ("#!/bin/sh", []),
+        ("#!/usr/bin/env python3", []),
+        ("#", ["bash", "-eu"]),
+        ("#", [sys.executable, "-u"]),
+        ("#", ["perl", "-w"]),
+    ],
+    ids=["#!", "env", "bash", "python", "perl"],
+)
+def test_real_scripts(
+    telling: Any, mark: str, tmp_path: Path, first: str, command: list[str]
+) -> None:
+    script = tmp_path / f"{mark}.script"
+    script.write_text(f"{first}\n# {mark}\n" + "#\n" * 10_000)
+    script.chmod(0o755)
+    subprocess.run([*command, script.name], cwd=tmp_path, check=True, env=_path(tmp_path))
+    name = "process_interpretated_file_run"
+    (event,) = telling.events(name, lambda event: event.get("InterpretedFileName") == script.name)
+    content = script.read_bytes()
+    assert event["InterpretedFileContent"] == content[:CONTENT_BYTES].decode()
+    assert event["InterpretedFileSha256"] == hashlib.sha256(content).hexdigest()
+    assert (event["InterpretedFilePath"], event["InterpretedFileSize"]) == (
+        str(tmp_path),
+        len(content),
+    )
+
+
+def _path(folder: Path) -> dict[str, str]:
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+@pytest.mark.root
+def test_scripts_without_a_file(telling: Any, mark: str, tmp_path: Path) -> None:
+    argument, piped, redirected = (f": {mark} {way}\n" for way in ("argument", "pipe", "file"))
+    file = tmp_path / "input"
+    file.write_text(redirected)
+    subprocess.run(["sh", "-c", argument], check=True)
+    subprocess.run(["bash"], input=piped.encode(), check=True)
+    with file.open("rb") as stdin:
+        shell = subprocess.Popen(["bash"], stdin=stdin)
+        assert shell.wait(20) == 0
+    for text in (argument, piped):
+        event = telling.event(
+            "process_interpretated_file_run",
+            lambda event, text=text: event.get("InterpretedFileContent") == text,
+        )
+        assert event["InterpretedFileSha256"] == hashlib.sha256(text.encode()).hexdigest()
+        assert "InterpretedFileName" not in event
