@@ -15,7 +15,7 @@ from bench.report import Line, table
 
 NAMES = (
     "normalization", "ingest", "events_api", "whole_way", "agent_cost", "calls_cost",
-    "agent_idle", "hashing",
+    "files_flood", "agent_idle", "hashing",
 )  # fmt: skip
 LONGEST = 1800
 

@@ -9,6 +9,7 @@ import fcntl
 import mmap
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.agent.sensors.reaching import CODE
 
 from deodar.agent.sensors.acts import FileChange, FileClosed, FileOperation
 from deodar.agent.sensors.file_policy import FilePolicy
@@ -377,3 +379,46 @@ def test_excluded_folders_are_left_out(changes, files, tmp_path):
     put_policy(files.session.parts[1].loaded, FilePolicy())
     (left_out / "c").write_text("x")
     assert told(changes()) == [(CREATE, bytes(left_out / "c"))]
+
+
+IN_32_BITS = """
+import ctypes, mmap, os, sys
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(bytes.fromhex(sys.argv[1]))
+at = ctypes.addressof(ctypes.c_char.from_buffer(code))
+int80 = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 6)(at)
+low = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40)  # MAP_32BIT
+base = ctypes.addressof(ctypes.c_char.from_buffer(low))
+old, new = b"old\\0", b"new\\0"
+low[0:4], low[8:12] = old, new
+def call(number, *arguments):
+    result = int80(number, *arguments, *[0] * (5 - len(arguments)))
+    assert result >= 0, (number, result)
+    return result
+os.chdir(sys.argv[2])
+descriptor = call(5, base, os.O_CREAT | os.O_WRONLY, 0o600)
+call(4, descriptor, base, 3)
+call(6, descriptor)
+call(15, base, 0o640)
+call(38, base, base + 8)
+call(10, base + 8)
+call(39, base, 0o700)
+call(301, -100 & 0xffffffff, base, 0x200)
+"""
+
+
+def test_32_bit_calls_are_not_taken_for_others(changes, tmp_path):
+    command = [sys.executable, "-c", IN_32_BITS, CODE.hex(), str(tmp_path)]
+    code = subprocess.run(command, check=False).returncode
+    if code == -signal.SIGSEGV:
+        pytest.skip("this kernel takes no 32-bit system calls (CONFIG_IA32_EMULATION)")
+    assert code == 0
+    old, new = bytes(tmp_path / "old"), bytes(tmp_path / "new")
+    assert told(changes()) == [
+        (CREATE, old),
+        (ATTRIBUTES, old),
+        (RENAME, new),
+        (DELETE, new),
+        (CREATE, old),
+        (DELETE, old),
+    ]
