@@ -58,6 +58,20 @@ def test_a_script_is_read_wherever_it_is(context: Context, tmp_path: Path, name:
     assert event["InterpretedFileMd5"] == hashlib.md5(content).hexdigest()
 
 
+def test_of_a_short_script_the_hashes_are_there_at_once(context: Context, tmp_path: Path) -> None:
+    file = tmp_path / "x.sh"
+    file.write_bytes(b"echo hello\n")
+    (script,) = run(context, "sh", "x.sh", cwd=tmp_path)
+    assert isinstance(script, ScriptRun)
+    assert script.sha256 == hashlib.sha256(b"echo hello\n").hexdigest()
+    assert script.md5 == hashlib.md5(b"echo hello\n").hexdigest()
+    assert context.hasher.counters().misses == 0
+    event = event_of(context, script)
+    assert event["InterpretedFileSha256"] == script.sha256
+    if script.born_ns is not None:  # the file system may not know
+        assert event["InterpretedFileCreationTime"] == script.born_ns // 1000
+
+
 def test_a_script_that_is_gone_is_told_by_its_name(context: Context, tmp_path: Path) -> None:
     (script,) = run(context, "sh", "gone.sh", cwd=tmp_path)
     assert script == ScriptRun(5, GONE, os.fsencode(tmp_path / "gone.sh"))

@@ -67,15 +67,14 @@ def _actor_and_parent(context: Context, record: Act) -> Event:
 
 
 def _facts(context: Context, record: ScriptRun) -> Event:
-    """Return what is known of the file; it was found out when its beginning was read."""
+    """Return what is known of the file; of a long one the hashes, too, if they came in time."""
     if record.identity is None:
         return {}
-    known = {"InterpretedFileModificationTime": record.identity.mtime_ns // 1000}
-    facts = context.hasher.facts(record.identity, [])
-    if facts is None:
-        return known
-    return known | {
-        "InterpretedFileCreationTime": facts.created_us,
-        "InterpretedFileMd5": record.md5 or facts.md5,
-        "InterpretedFileSha256": record.sha256 or facts.sha256,
+    known: Event = {
+        "InterpretedFileModificationTime": record.identity.mtime_ns // 1000,
+        "InterpretedFileCreationTime": record.born_ns // 1000 if record.born_ns else None,
     }
+    facts = context.hasher.facts(record.identity, []) if not record.sha256 else None
+    if facts is not None:
+        known |= {"InterpretedFileMd5": facts.md5, "InterpretedFileSha256": facts.sha256}
+    return known

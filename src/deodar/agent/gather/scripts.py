@@ -1,8 +1,9 @@
 """Reads the script that an interpreter was started for, as soon as it starts.
 
-By the time the interpreter runs, its script may be gone: so it is opened right here. Its facts
-(size, times, hashes) are asked for by the same descriptor, so that they are of the very file whose
-beginning is told. A file system that does not answer costs its scripts their text, and nobody more.
+By the time the interpreter runs, its script may be gone: so it is opened right here. Size, times
+and hashes are found out by the same descriptor, so that they are of the very file whose beginning
+is told; the hashes of a long one are the hash process's work. A file system that does not answer
+costs its scripts their text, and nobody more.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deodar.agent.enrich.hashes import identity_of
+from deodar.agent.enrich.statx import birth_time_ns
 from deodar.agent.gather.interpreters import script_of
 from deodar.agent.gather.rooted import open_as_seen, open_standard_input
 from deodar.agent.patient import Patient
@@ -40,6 +42,7 @@ class Begun(NamedTuple):
     content: bytes
     path: bytes
     """Where the kernel says that it is."""
+    born_ns: int | None
 
 
 class Scripts:
@@ -88,11 +91,11 @@ class Scripts:
         if begun is None:
             return run
         run.identity, run.content, run.size = begun.identity, begun.content, begun.identity.size
-        _hash_whole(
-            run, begun.content
-        )  # so that the event of a short script has to wait for nobody
-        link = f"/proc/{os.getpid()}/fd/{begun.descriptor}"
-        self._context.hasher.facts(run.identity, [link])  # kept for the event
+        run.born_ns = begun.born_ns
+        _hash_whole(run, begun.content)
+        if not run.sha256:
+            link = f"/proc/{os.getpid()}/fd/{begun.descriptor}"
+            self._context.hasher.facts(run.identity, [link])  # kept for the event
         os.close(begun.descriptor)
         return run
 
@@ -104,7 +107,8 @@ def _begin(opening: Callable[[], int | None]) -> Begun | None:
     try:
         identity = identity_of(os.fstat(descriptor))
         content = os.pread(descriptor, CONTENT_BYTES, 0)
-        return Begun(descriptor, identity, content, _target(descriptor))
+        born = birth_time_ns(descriptor)
+        return Begun(descriptor, identity, content, _target(descriptor), born)
     except OSError:
         os.close(descriptor)
         raise

@@ -259,9 +259,11 @@ class ScriptRun(Act):
     """Of the whole script, in bytes."""
     identity: FileIdentity | None = None
     sha256: str = ""
-    """Of the content, when there is no file."""
+    """Of the content, when that is the whole script."""
     md5: str = ""
-    """Of the content, when there is no file."""
+    """Of the content, when that is the whole script."""
+    born_ns: int | None = None
+    """When its file was made; None where the file system does not know, or there is no file."""
 
 
 @dataclass(slots=True)

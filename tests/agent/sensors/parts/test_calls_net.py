@@ -473,7 +473,7 @@ def test_what_is_typed_into_a_shell_that_edits_lines(calls, collect, mark):
     with closing(Terminal("bash", "--norc", "-i")) as terminal:
         terminal.await_text(b"$ ")
         terminal.type(f"echo {mark}x\x7f\r".encode())
-        terminal.await_text(f"\r{mark}".encode())
+        terminal.await_text(f"{mark}\r\n".encode())
         wanted = f"echo {mark}x\x7f\r".encode()
         records = collect(calls, lambda records: wanted in typed(records, terminal.pid))
         assert wanted in typed(records, terminal.pid)
@@ -486,7 +486,7 @@ def test_what_is_typed_into_a_shell_that_leaves_editing_to_the_terminal(calls, c
     with closing(Terminal("dash", "-i")) as terminal:
         terminal.await_text(b"$ ")
         terminal.type(f"echo {mark}x\x7f\n".encode())
-        terminal.await_text(f"\n{mark}".encode())
+        terminal.await_text(f"{mark}\r\n".encode())
         wanted = f"echo {mark}\n".encode()
         records = collect(calls, lambda records: wanted in typed(records, terminal.pid))
         assert wanted in typed(records, terminal.pid)
