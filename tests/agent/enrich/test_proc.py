@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from deodar.agent.enrich import proc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def test_this_process_is_described() -> None:
@@ -133,3 +134,36 @@ def test_the_number_in_a_pid_namespace_of_this_kernel(until) -> None:
     finally:
         outer.kill()
         outer.wait()
+
+
+@pytest.fixture
+def docker_group() -> Iterator[tuple[Path, str]]:
+    """A control group of this kernel that is named as Docker names one, and the container's id."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    roots = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"]
+    if not roots:
+        pytest.skip("no cgroup2 hierarchy is mounted here")
+    identity = uuid.uuid4().hex * 2
+    group = roots[0] / f"docker-{identity}.scope"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    yield group, identity
+    group.rmdir()
+
+
+@pytest.mark.root
+def test_a_process_of_this_kernel_is_found_in_its_container(
+    docker_group: tuple[Path, str], until: Callable[..., Any]
+) -> None:
+    group, identity = docker_group
+    child = subprocess.Popen(["sleep", "600"])
+    try:
+        assert proc.container_id(child.pid) == ""
+        (group / "cgroup.procs").write_text(str(child.pid))
+        assert proc.container_id(child.pid) == identity
+    finally:
+        child.kill()
+        child.wait()
+    until(lambda: not (group / "cgroup.procs").read_text())

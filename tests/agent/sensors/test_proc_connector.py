@@ -33,6 +33,21 @@ def at_pid(records, kind, pid):
 
 
 @pytest.mark.root
+def test_fork_without_exec(proc, collect):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    os.waitpid(pid, 0)
+    records = collect(proc, lambda seen: at_pid(seen, Exit, pid))
+    (fork,) = at_pid(records, Fork, pid)
+    (ended,) = at_pid(records, Exit, pid)
+    assert (ended.exit_code, ended.signal) == (7, 0)
+    assert fork.child == ended.key
+    assert fork.parent.pid == os.getpid()
+    assert not at_pid(records, Exec, pid)
+
+
+@pytest.mark.root
 def test_marked_process_from_start_to_end(proc, collect, mark):
     code = "import sys; sys.stdin.read(); sys.exit(4)"
     command = [sys.executable, "-c", code, mark]
