@@ -37,6 +37,7 @@ def test_the_root_of_the_host(tmp_path: Path) -> None:
     whole.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a device")
 def test_what_is_no_regular_file_is_not_opened(host: Host, files: Files) -> None:
     os.mkfifo(host.root / "fifo")
     os.mknod(host.root / "device", 0o20600, os.makedev(10, 130))  # whose opening does something

@@ -56,7 +56,6 @@ class GroupWatcher:
         """`root` is the hierarchy's folder; None for the one that systemd uses here."""
         self.gatherer: Gatherer | None = None
         self._root = root
-        self._waker = Waker()
         self._thread: WatchedThread | None = None
         self._groups: dict[int, str] = {}
         self._held: deque[_Held] = deque()
@@ -71,6 +70,8 @@ class GroupWatcher:
             self._inotify = Inotify()
         except OSError as error:
             raise SensorUnavailable(f"watching folders: {error.strerror}") from error
+        self._waker = Waker()
+        self._is_closing = False
         self._folder = str(root)
         self._put = put
         self._follow("", 0)

@@ -67,7 +67,6 @@ class StateWatcher:
         self._directory = directory
         self._root = root or settings.watch.root
         self._heard: deque[str] = deque(maxlen=1024)
-        self._waker = Waker()
         self._thread: WatchedThread | None = None
         self._doers = Doers(PATHS, self._hear)
         self.gatherer: Gatherer | None = self._doers
@@ -80,11 +79,16 @@ class StateWatcher:
         try:
             self._keeper = Keeper(self._directory)
             self._files = Files(self._root)
-            self._watches = FolderWatches(self._files)
         except StateError as error:
             raise SensorUnavailable(str(error)) from error
         except OSError as error:
+            raise SensorUnavailable(f"{self._root}: {error.strerror}") from error
+        try:
+            self._watches = FolderWatches(self._files)
+        except OSError as error:
+            self._files.close()
             raise SensorUnavailable(f"watching folders: {error.strerror}") from error
+        self._waker = Waker()
         self._put = put
         self._attribution = Attribution(self._doers, self._files)
         self._closing.clear()
