@@ -115,6 +115,12 @@ def test_a_look_that_fails_is_told_of_and_made_again(
     wait_for(lambda: ("UserCreated", "bob") in host.changes)
 
 
+def test_what_changes_once_it_is_open_is_told(host: Host) -> None:
+    host.watcher.open(host.told.extend)
+    add_bob(host)
+    host.expect(("UserCreated", "bob"))
+
+
 def test_it_can_be_opened_again_and_closed_twice(watched: Host) -> None:
     watched.restart()
     add_bob(watched)

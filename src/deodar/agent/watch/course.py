@@ -53,11 +53,11 @@ class Course:
         self._since_ns = 0
         self._is_new = True
 
-    def touch(self, now: float) -> None:
-        """Note a sign that something changed."""
+    def touch(self, now: float, quiet: float = QUIET) -> None:
+        """Note a sign that something changed; look when it has been quiet for so many seconds."""
         if self._first == NEVER:
             self._first, self._since_ns = now, time.time_ns()
-        self.due = min(now + QUIET, max(self._first + LONGEST, now))
+        self.due = min(now + quiet, max(self._first + LONGEST, now))
 
     def look(self, files: Files, now: float) -> Found:
         """Look, and return what is different; nothing while that is in doubt."""

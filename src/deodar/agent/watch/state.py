@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 EVERY = 300.0
 """Seconds between two looks when there was no sign of a change."""
 AFTER_FAILURE = 5.0
+FIRST_LOOK = 5.0
+"""Seconds that opening waits for the first look, which mostly takes a fraction of one."""
 BREATHER = 0.05
 """Seconds after a sign before the next one is heard: a flood of changes costs little."""
 STOP = 5.0
@@ -96,9 +98,11 @@ class StateWatcher:
         self._courses = {
             one.name: Course(one, self._keeper.load(one.name, one.kinds)) for one in surveys
         }
-        self._next_look = time.monotonic()
+        self._next_look = time.monotonic() + EVERY
+        self._has_looked = threading.Event()
         self._thread = WatchedThread("watch-state", self._work)
         self._thread.start()
+        self._has_looked.wait(FIRST_LOOK)  # what changes from now on is told
 
     def close(self) -> None:
         """Stop watching; what was found is handed on, and kept."""
@@ -118,10 +122,13 @@ class StateWatcher:
             poll.register(source, select.POLLIN)
         self._tell_problems("kept", self._keeper.problems)
         self._follow()
+        for course in self._courses.values():
+            course.touch(time.monotonic(), quiet=0.0)
         while not self._closing.is_set():
             try:
                 self._turn()
                 self._tell_problems("turn", [])
+                self._has_looked.set()
             except Exception as error:  # noqa: BLE001 - the next look may well succeed
                 self._tell_problems("turn", [f"a look failed: {type(error).__name__}: {error}"])
                 self._next_look = time.monotonic() + AFTER_FAILURE
