@@ -89,10 +89,22 @@ def maps(count: int) -> None:
         os.close(syscall.bpf(syscall.MAP_CREATE, attributes)[0])
 
 
+def files(count: int) -> None:
+    """Make files, write to them and remove them: told to a process's budget, then counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/file"
+        for _ in range(count):
+            file = os.open(path, os.O_CREAT | os.O_WRONLY)
+            os.write(file, b"x")
+            os.close(file)
+            os.unlink(path)  # noqa: PTH108  # nothing but the call
+
+
 WORK = (
     Work("call of no interest", nothing, 200_000, 1, 60),
     Work("read from a device", read, 100_000, 1, 150),
     Work("write to an open file", write, 100_000, 1, 150),
+    Work("file made, written to, closed, removed", files, 5_000, 4, 500),
     Work("repeated look into a process", look, 50_000, 1, 200),
     Work("file in memory (and its close)", memory_files, 900, 2, 400),
     Work("map of eBPF (and its close)", maps, 2_000, 2, 400),

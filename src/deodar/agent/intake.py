@@ -127,6 +127,8 @@ class Intake:
                 self._enqueue(batch)
             elif getattr(self._source, "finished", False):
                 break
+        if not self._lossless:  # what came before the end is no loss
+            self._enqueue(self._source.read(0.0))
         self._end()
 
     def _end(self) -> None:

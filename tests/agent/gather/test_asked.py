@@ -43,7 +43,7 @@ def change(path: Path) -> FileChange:
 
 def test_a_record_comes_back_with_its_facts(asked: AskedFacts, path: Path, until: Any) -> None:
     record = change(path)
-    assert asked.ask(record, [str(path)], same=False) == []
+    assert asked.ask(record, [bytes(path)], same=False) == []
     assert len(asked) == 1
     assert until(lambda: asked.ready(0)) == [record]
     assert record.facts is not None
@@ -58,7 +58,7 @@ def test_another_file_of_that_name_is_not_taken_for_it(
     os.link(path, path.with_name("kept"))  # so that its inode number is not used again
     path.unlink()
     path.write_bytes(b"something else")
-    asked.ask(record, [str(path)], same=False)
+    asked.ask(record, [bytes(path)], same=False)
     assert until(lambda: asked.ready(0)) == [record]
     assert record.facts is None
 
@@ -66,8 +66,8 @@ def test_another_file_of_that_name_is_not_taken_for_it(
 def test_with_same_only_that_content_will_do(asked: AskedFacts, path: Path, until: Any) -> None:
     one, other = change(path), change(path)
     path.write_bytes(b"later content")
-    asked.ask(one, [str(path)], same=True)
-    asked.ask(other, [str(path)], same=False)
+    asked.ask(one, [bytes(path)], same=True)
+    asked.ask(other, [bytes(path)], same=False)
     done: list[Any] = []
     until(lambda: done.extend(asked.ready(0)) or len(done) == 2)
     assert one.facts is None
@@ -77,13 +77,13 @@ def test_with_same_only_that_content_will_do(asked: AskedFacts, path: Path, unti
 
 def test_patience_ends(asked: AskedFacts, path: Path) -> None:
     record = change(path)
-    asked.ask(record, [str(path)], same=False)
+    asked.ask(record, [bytes(path)], same=False)
     assert asked.ready(LATER + PATIENCE) == [record]
 
 
 def test_at_the_last_nothing_is_kept(asked: AskedFacts, path: Path) -> None:
     record = change(path)
-    asked.ask(record, [str(path)], same=False)
+    asked.ask(record, [bytes(path)], same=False)
     assert asked.ready(0, last=True) == [record]
 
 
@@ -92,7 +92,7 @@ def test_no_more_wait_than_there_is_room_for(
 ) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     records = [change(path) for _ in range(3)]
-    back = [asked.ask(record, [str(path)], same=False) for record in records]
+    back = [asked.ask(record, [bytes(path)], same=False) for record in records]
     assert back == [[], [], [records[2]]]
 
 
@@ -101,5 +101,29 @@ def test_when_too_many_files_wait_a_record_goes_on_without(
 ) -> None:
     monkeypatch.setattr("deodar.agent.enrich.hashes.OUTSTANDING", 1)
     records = [change(path) for _ in range(2)]
-    back = [asked.ask(record, [str(path)], same=False) for record in records]
+    back = [asked.ask(record, [bytes(path)], same=False) for record in records]
     assert back == [[], [records[1]]]
+
+
+def test_a_file_that_got_another_name_is_asked_for_again(
+    asked: AskedFacts, path: Path, until: Any
+) -> None:
+    record = change(path)
+    new = path.rename(path.with_name("new"))
+    assert asked.ask(record, [bytes(path)], same=False) == []
+    asked.renamed(bytes(path), bytes(new))
+    asked.renamed(b"/another", b"/one")
+    assert until(lambda: asked.ready(0)) == [record]
+    assert record.facts is not None
+    assert record.facts.sha256 == hashlib.sha256(b"content").hexdigest()
+
+
+def test_a_file_that_is_gone_is_not_asked_for_for_ever(
+    asked: AskedFacts, path: Path, until: Any
+) -> None:
+    record = change(path)
+    path.unlink()
+    asked.ask(record, [bytes(path)], same=False)
+    asked.renamed(bytes(path), bytes(path.with_name("gone too")))
+    assert until(lambda: asked.ready(0)) == [record]
+    assert record.facts is None

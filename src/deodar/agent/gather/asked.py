@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.acts import FileChange, LibraryLoad
@@ -27,8 +28,21 @@ class Question:
     """One record, and what came of asking."""
 
     record: FileRecord
-    until: float
+    names: list[bytes]
+    """Where the file may be found now, the last name first."""
+    same: bool
+    """Whether it must be the very content that the record's identity names."""
+    until: float = field(default_factory=lambda: time.monotonic() + PATIENCE)
     answered: bool = False
+    moved: bool = False
+    """Whether the file got another name since it was asked for."""
+
+    @property
+    def paths(self) -> list[str]:
+        """Where to look: below the root of the process, then below ours."""
+        root = f"/proc/{self.record.key.pid}/root"
+        names = [os.fsdecode(name) for name in self.names]
+        return [place + name for name in names for place in (root, "")]
 
     def answer(self, facts: FileFacts | None) -> None:
         """Take the facts over, if they are about this file and not about another of its name."""
@@ -46,27 +60,52 @@ class AskedFacts:
     def __init__(self, hasher: FileHasher) -> None:
         self._hasher = hasher
         self._waiting: OrderedDict[int, Question] = OrderedDict()
+        self._named: dict[bytes, Question] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, record: FileRecord, paths: Sequence[str], *, same: bool) -> list[FileRecord]:
-        """Let a record wait for the facts about the file at one of `paths`.
+    def ask(self, record: FileRecord, names: Sequence[bytes], *, same: bool) -> list[FileRecord]:
+        """Let a record wait for the facts about the file that has one of `names`.
 
         With `same`, about nothing but the content that the record's identity names; else what the
         file has become meanwhile will do. Returns the record when it need not, or cannot, wait.
         """
-        question = Question(record, time.monotonic() + PATIENCE)
-        identity = record.identity if same else None
-        if len(self._waiting) >= MOST or not self._hasher.ask(identity, paths, question.answer):
+        question = Question(record, [*names], same)
+        if len(self._waiting) >= MOST or not self._put(question):
             return [record]
         self._waiting[id(question)] = question
+        self._named[question.names[0]] = question
         return []
+
+    def renamed(self, old: bytes, new: bytes) -> None:
+        """Note that a file has another name now: many are written under one that does not last."""
+        question = self._named.pop(old, None)
+        if question is not None:
+            question.names.insert(0, new)
+            question.moved = True
+            self._named[new] = question
 
     def ready(self, now: float, *, last: bool = False) -> list[FileRecord]:
         """Return the records that have their facts, or have waited long enough."""
         self._hasher.collect()
-        done = [q for q in self._waiting.values() if last or q.answered or q.until <= now]
+        done = [q for q in self._waiting.values() if last or self._is_done(q, now)]
         for question in done:
             del self._waiting[id(question)]
+            if self._named.get(question.names[0]) is question:
+                del self._named[question.names[0]]
         return [question.record for question in done]
+
+    def _put(self, question: Question) -> bool:
+        identity = question.record.identity if question.same else None
+        return self._hasher.ask(identity, question.paths, question.answer)
+
+    def _is_done(self, question: Question, now: float) -> bool:
+        if question.until <= now:
+            return True
+        if not question.answered:
+            return False
+        if question.record.facts is not None or not question.moved:
+            return True
+        question.answered = question.moved = False  # it had gone from there: once more, elsewhere
+        return not self._put(question)

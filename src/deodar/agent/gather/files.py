@@ -6,7 +6,6 @@ seconds; then the facts about it are asked for. The other changes go on at once.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -67,7 +66,7 @@ class FileChanges:
     def take(self, record: FileChange | FileClosed | LibraryLoad) -> Sequence[Record]:
         """Return what comes of a record at once."""
         if isinstance(record, LibraryLoad):
-            return self._asked.ask(record, _paths(record.key, [record.path]), same=True)
+            return self._asked.ask(record, [record.path], same=True)
         if isinstance(record, FileClosed):
             return self._closed(record)
         if self._policy().excludes(record.path):
@@ -113,6 +112,7 @@ class FileChanges:
         return self._ask(place)
 
     def _renamed(self, record: FileChange) -> None:
+        self._asked.renamed(record.previous, record.path)
         for place in self._of_process.get(record.key, ()):
             names = self._held[place].names
             if record.previous == names[0]:
@@ -124,7 +124,7 @@ class FileChanges:
         size = record.identity.size if record.identity is not None else 0
         if size > MOST_DATA_BYTES and not record.mode & EXECUTABLE:
             return (record,)
-        return self._asked.ask(record, _paths(record.key, held.names), same=False)
+        return self._asked.ask(record, held.names, same=False)
 
     def _let_go(self, place: Place) -> Held:
         key = place[0]
@@ -137,12 +137,3 @@ class FileChanges:
 def file_changes(context: Context, _settings: AgentSettings) -> FileChanges:
     """Return the gatherer of the pipeline."""
     return FileChanges(AskedFacts(context.hasher), lambda: context.file_policy)
-
-
-def _paths(key: ProcessKey, names: Sequence[bytes]) -> list[str]:
-    """Return where to look for a file: below the process's root, then below ours."""
-    found = []
-    for name in names:
-        path = os.fsdecode(name)
-        found += [f"/proc/{key.pid}/root{path}", path]
-    return found

@@ -240,8 +240,12 @@ class BpfSensor:
                 return batch
 
     def interrupt(self) -> None:
-        """Let a `read` that waits, or the next one, return at once."""
+        """Let a `read` that waits, or the next one, return at once.
+
+        The next one that finds time to look gives what the programs counted, too.
+        """
         with self._lock:
+            self._next_look, self._unchecked = 0.0, True
             if self._session is not None:
                 self._session.waker.set()
 

@@ -162,3 +162,14 @@ def test_nothing_is_lost_between_two_collections(files, tmp_path):
         sums.add(records)
     assert rounds > 3
     assert (sums.done(CREATE), sums.done(DELETE)) == (40_000, 40_000)
+
+
+def test_an_interrupted_reader_gets_the_counts_at_once(files, tmp_path):
+    follow(files, FilePolicy(burst=0, events_per_second=1))
+    process = churn(tmp_path, 300)
+    process.wait()
+    files.interrupt()
+    sums = Sums([process])
+    for _ in range(2):  # the first may return because of the interruption alone
+        sums.add(files.read(0.0))
+    assert (sums.done(CREATE), sums.done(DELETE)) == (300, 300)
