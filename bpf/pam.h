@@ -41,15 +41,6 @@ struct {
 	__type(value, u64);
 } calls SEC(".maps");
 
-static __always_inline int pam_enters(struct probe_regs *regs, u64 function)
-{
-	struct call call = { bpf_get_current_pid_tgid(), function };
-	u64 handle = regs->di;
-
-	bpf_map_update_elem(&calls, &call, &handle, BPF_ANY);
-	return 0;
-}
-
 static __always_inline void read_handle(struct pam_record *record, u64 address)
 {
 	struct pam_handle handle;
@@ -93,39 +84,33 @@ static __always_inline void tell(u64 handle, u32 function, s32 result)
 	bpf_ringbuf_submit(record, wake_flags(RECORD_PAM));
 }
 
-static __always_inline int pam_returns(struct probe_regs *regs, u64 function)
+/*
+ * Two programs for all functions, for it takes the kernel its time to remove each of them; which
+ * function it is stands in the cookie.
+ */
+SEC("kprobe")
+int deodar_enter(struct probe_regs *regs)
 {
-	struct call call = { bpf_get_current_pid_tgid(), function };
+	struct call call = { bpf_get_current_pid_tgid(), bpf_get_attach_cookie(regs) };
+	u64 handle = regs->di;
+
+	if (call.function == PAM_CLOSE_SESSION) /* over, whatever comes of it */
+		tell(handle, call.function, 0);
+	else
+		bpf_map_update_elem(&calls, &call, &handle, BPF_ANY);
+	return 0;
+}
+
+SEC("kprobe")
+int deodar_return(struct probe_regs *regs)
+{
+	struct call call = { bpf_get_current_pid_tgid(), bpf_get_attach_cookie(regs) };
 	u64 *handle = bpf_map_lookup_elem(&calls, &call);
 
 	if (!handle)
 		return 0; /* the call began before the probe was there */
-	tell(*handle, function, regs->ax);
+	tell(*handle, call.function, regs->ax);
 	bpf_map_delete_elem(&calls, &call);
-	return 0;
-}
-
-#define PROBES(name, function)                                       \
-	SEC("kprobe")                                                \
-	int deodar_##name(struct probe_regs *regs)                   \
-	{                                                            \
-		return pam_enters(regs, function);                   \
-	}                                                            \
-	SEC("kprobe")                                                \
-	int deodar_##name##_ret(struct probe_regs *regs)             \
-	{                                                            \
-		return pam_returns(regs, function);                  \
-	}
-
-PROBES(pam_authenticate, PAM_AUTHENTICATE)
-PROBES(pam_acct_mgmt, PAM_ACCT_MGMT)
-PROBES(pam_open_session, PAM_OPEN_SESSION)
-
-/* A session is over whatever comes of closing it, and each probe takes its time to be removed. */
-SEC("kprobe")
-int deodar_pam_close_session(struct probe_regs *regs)
-{
-	tell(regs->di, PAM_CLOSE_SESSION, 0);
 	return 0;
 }
 

@@ -8,18 +8,19 @@ from tests.agent.sensors.conftest import needs_programs
 
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.sensors.loader import load, read_blob
-from deodar.agent.sensors.parts.pam import PAM, Libraries
-from deodar.agent.sensors.probes import DEVICE, Probes, check_kernel
+from deodar.agent.sensors.parts.pam import CALLED, COME_BACK, PAM, Libraries
+from deodar.agent.sensors.probe_links import DEVICE, has_multi
+from deodar.agent.sensors.probes import Probes, check_kernel
 
-PROBES = 7
-"""Entry and return of three functions, and the entry of pam_close_session."""
+LINKS = 2 if has_multi() else 7
+"""Of all functions at once, or one for each place."""
 pytestmark = [pytest.mark.root, needs_programs]
 
 
 @pytest.fixture
 def probes():
-    loaded = load(read_blob(PAM.name), {"ring": PAM.ring_bytes})
-    made = Probes(loaded.programs)
+    loaded = load(PAM.adapt(read_blob(PAM.name)), {"ring": PAM.ring_bytes})
+    made = Probes(loaded.programs, CALLED, COME_BACK)
     yield made
     made.close()
     loaded.close()
@@ -45,7 +46,7 @@ def test_a_file_is_probed_until_it_is_wanted_no_more(probes, library):
     before = descriptors()
     probes.keep({key: path})
     assert (probes.files, probes.problems) == ({key}, {})
-    assert descriptors() == before + PROBES
+    assert descriptors() == before + LINKS
     probes.keep({})
     assert probes.files == set()
     assert descriptors() == before
@@ -69,7 +70,7 @@ def test_a_file_that_cannot_be_probed_is_noted_and_does_not_hinder_others(probes
     assert probes.files == {key}
     assert "no 64-bit ELF file" in probes.problems[(0, 1)]
     assert "No such file" in probes.problems[(0, 2)]
-    assert descriptors() == before + PROBES
+    assert descriptors() == before + LINKS
 
 
 def test_a_library_without_the_functions_is_noted(probes):

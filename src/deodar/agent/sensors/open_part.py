@@ -102,7 +102,7 @@ def open_part(part: Part, ring_bytes: int | None = None, own: Iterable[int] = ()
     Raises SensorUnavailable, leaving nothing behind.
     """
     size = ring_bytes or part.ring_bytes
-    loaded = load(read_blob(part.name), {"ring": size, **part.sizes()})
+    loaded = load(part.adapt(read_blob(part.name)), {"ring": size, **part.sizes()})
     try:
         opened = OpenPart(part, loaded, size)
     except OSError as error:

@@ -116,6 +116,14 @@ def calls_of(records, pid: int) -> list[tuple[PamFunction, int]]:
     return [(r.function, r.result) for r in records if isinstance(r, PamCall) and r.key.pid == pid]
 
 
+def session_of_su(sensor, collect) -> list[int]:
+    """Open and close a session; returns the functions of libpam that were called well."""
+    su = subprocess.Popen(["su", "-s", "/bin/sh", "-c", "true", "nobody"])
+    assert su.wait(20) == 0
+    records = collect(sensor, lambda found: len(calls_of(found, su.pid)) >= 4)
+    return [int(function) for function, result in calls_of(records, su.pid) if result == 0]
+
+
 @needs_programs
 def test_a_session_of_su_is_seen_from_its_start_to_its_end(pam, collect):
     su = subprocess.Popen(["su", "-s", "/bin/sh", "-c", "true", "nobody"])

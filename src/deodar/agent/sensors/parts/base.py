@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from deodar.agent.sensors.base import Record
     from deodar.agent.sensors.file_policy import FilePolicy
-    from deodar.agent.sensors.loader import Loaded
+    from deodar.agent.sensors.loader import Blob, Loaded
     from deodar.agent.sensors.ring import Buffer
 
 
@@ -20,6 +20,10 @@ def _nothing(_loaded: Loaded) -> None:
 
 def _always() -> bool:
     return True
+
+
+def _as_it_is(blob: Blob) -> Blob:
+    return blob
 
 
 def _attach(loaded: Loaded) -> None:
@@ -55,6 +59,8 @@ class Part:
     """`max_entries` of maps that depend on the machine, beside the ring."""
     needed: Callable[[], bool] = _always
     """Whether this kernel has what the part looks at; a part that is not needed is not missed."""
+    adapt: Callable[[Blob], Blob] = _as_it_is
+    """Fits the blob to this kernel before it is loaded; raises BlobError."""
     attach: Callable[[Loaded], None] = _attach
     """Puts the programs where they belong; raises SensorUnavailable."""
     prepare: Callable[[Loaded], None] = _nothing

@@ -20,6 +20,7 @@ from deodar.agent.sensors.base import NOT_SET, ProcessKey, Record
 from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
 from deodar.agent.sensors.logon_acts import PamCall, PamFunction
 from deodar.agent.sensors.parts.base import Part
+from deodar.agent.sensors.probe_links import for_this_kernel
 from deodar.agent.sensors.probes import MOST_FILES, FileKey, Probes, check_kernel
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 RING_BYTES = 1 << 18
 KIND = 56
 CALL = struct.Struct("<HHIQQ IiIIII 64s128s256s64s64s")
+CALLED = {
+    "pam_authenticate": PamFunction.AUTHENTICATE,
+    "pam_acct_mgmt": PamFunction.ACCOUNT,
+    "pam_open_session": PamFunction.OPEN_SESSION,
+    "pam_close_session": PamFunction.CLOSE_SESSION,
+}
+COME_BACK = {name: number for name, number in CALLED.items() if name != "pam_close_session"}
+"""Functions whose call, and whose return, is seen; a session is over when its end begins."""
 LIBRARIES = (
     "usr/lib/x86_64-linux-gnu/libpam.so.0",
     "usr/lib64/libpam.so.0",
@@ -111,7 +120,7 @@ _libraries = Libraries()
 def _attach(loaded: Loaded) -> None:
     """Probe every copy; raises SensorUnavailable when there is none, or none can be probed."""
     check_kernel()
-    probes = loaded.probes = Probes(loaded.programs)
+    probes = loaded.probes = Probes(loaded.programs, CALLED, COME_BACK)
     wanted = _libraries.find()
     if not wanted:
         raise SensorUnavailable("no program here uses PAM: there is no libpam.so.0")
@@ -140,6 +149,7 @@ PAM = Part(
     kinds={KIND: "logon"},
     decode=decode,
     ring_bytes=RING_BYTES,
+    adapt=for_this_kernel,
     attach=_attach,
     collect=_look_again,
 )
