@@ -1,8 +1,8 @@
 """Programs on places in a file's code, by links: many places at once where the kernel can.
 
-Since Linux 6.6 one link serves all places of a file (BPF_TRACE_UPROBE_MULTI), for a program that was
-loaded for it; before, each place takes a perf event and a link of its own. Numbers and layouts are
-those of linux/bpf.h, linux/perf_event.h and /sys/bus/event_source/devices/uprobe.
+Since Linux 6.6 one link serves all places of a file (BPF_TRACE_UPROBE_MULTI), for a program that
+was loaded for it; before, each place takes a perf event and a link of its own. Numbers and layouts
+are those of linux/bpf.h, linux/perf_event.h and /sys/bus/event_source/devices/uprobe.
 """
 
 from __future__ import annotations
