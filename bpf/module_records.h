@@ -10,6 +10,7 @@ enum module_operation { /* of the part `calls` too */
 	MODULE_UNLOAD,
 };
 
+#define MODULE_FROM_MEMORY 1 /* flag: its file is one that the loader had open, no more */
 #define MODULE_NAME_BYTES 64
 
 struct module_seen_record {

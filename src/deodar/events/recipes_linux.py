@@ -37,7 +37,7 @@ def driver(bench: Bench) -> Fields:
     image = dict(bench.rng.choice(samples.DRIVERS).as_image)
     fields = bench.tell(loader) | image | {"DriverName": "sample", "DriverOperation": "load"}
     fields["LoaderFileFullName"] = loader.program.file.path
-    fields["DriverTaints"] = 4096
+    fields |= {"DriverTaints": 4096, "DriverFromMemory": 0}
     return fields
 
 

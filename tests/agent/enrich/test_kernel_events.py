@@ -35,6 +35,7 @@ def records() -> list[Record]:
     return [
         KernelModule(NOW, own_key(), b"nothing", "load", b"/no/nothing.ko", taints=4096),
         KernelModule(NOW, own_key(), b"", "unload"),
+        KernelModule(NOW, own_key(), b"x", "load", b"/x.ko.xz", from_memory=True),
         BpfUse(NOW, own_key(), "attach", 1, b"name", 7, "tracing", b"sys_exit"),
         BpfUse(NOW, own_key(), "map_create", 99),
     ]
@@ -52,7 +53,7 @@ def test_the_file_of_a_loaded_module_is_the_modules(context: Context, tmp_path: 
     file.write_bytes(b"\x7fELF module")
     identity = identity_of(file.stat())
     path = os.fsencode(file)
-    record = KernelModule(NOW, own_key(), b"nothing", "load", path, identity, 8192)
+    record = KernelModule(NOW, own_key(), b"nothing", "load", path, identity, taints=8192)
     event = event_of(context, record)
     assert (event["EventType"], event["DriverOperation"]) == ("driver", "load")
     assert (event["DriverName"], event["DriverTaints"]) == ("nothing", 8192)
@@ -64,8 +65,9 @@ def test_the_file_of_a_loaded_module_is_the_modules(context: Context, tmp_path: 
 
 
 def test_a_module_from_memory_does_not_have_the_loaders_file(context: Context) -> None:
-    event = event_of(context, KernelModule(NOW, own_key(), b"nothing", "load"))
-    assert event["DriverName"] == "nothing"
+    record = KernelModule(NOW, own_key(), b"nothing", "load", from_memory=True)
+    event = event_of(context, record)
+    assert (event["DriverName"], event["DriverFromMemory"]) == ("nothing", 1)
     assert event["LoaderFileFullName"] == os.path.realpath(sys.executable)
     assert not [name for name in event if name.startswith("File") or name in ("Md5", "Sha256")]
 

@@ -157,7 +157,9 @@ def test_a_module_is_told_by_the_name_that_the_kernel_gave():
     module = (1330, 'name="snd_x"')
     (loaded,) = converted(text_event("syscall=175 a0=7f0000 a1=10", module))
     (unloaded,) = converted(text_event("syscall=176 a0=7f0000", module))
-    assert loaded == KernelModule(loaded.time_ns, ProcessKey(70, 1), b"snd_x", "load")
+    assert loaded == KernelModule(
+        loaded.time_ns, ProcessKey(70, 1), b"snd_x", "load", from_memory=True
+    )
     assert (unloaded.name, unloaded.operation) == (b"snd_x", "unload")
 
 

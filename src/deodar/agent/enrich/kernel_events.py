@@ -27,6 +27,7 @@ def driver(context: Context, record: KernelModule) -> Event:
         **_module_file(context, record),
         "DriverName": text(record.name),
         "DriverOperation": record.operation,
+        "DriverFromMemory": 1 if record.from_memory else None,
         "DriverTaints": record.taints or None,
         "LoaderFileFullName": actor.get("FileFullName"),
     }

@@ -137,8 +137,10 @@ class KernelModule(Act):
     name: bytes
     operation: Literal["load", "unload"]
     path: bytes = b""
-    """Absolute path of its file; empty when it was loaded from memory."""
+    """Absolute path of its file; empty when it is not known."""
     identity: FileIdentity | None = None
+    from_memory: bool = False
+    """The loader gave its content from memory; the file is one that it had open meanwhile."""
     taints: int = 0
     """What it does to the kernel's good name, in the bits of /proc/sys/kernel/tainted."""
 

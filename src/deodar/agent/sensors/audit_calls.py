@@ -90,7 +90,7 @@ class AuditCalls:
             calls.ptrace: self._ptrace,
             calls.process_vm_writev: self._written,
             calls.memfd_create: _memory_file,
-            calls.init_module: _module,
+            calls.init_module: _module_from_memory,
             calls.finit_module: _module,
             calls.delete_module: _unloaded,
             calls.bpf: _bpf,
@@ -142,8 +142,11 @@ def _memory_file(event: AuditEvent, key: ProcessKey) -> list[Record]:
     return [MemoryFile(event.time_ns, key, name, _argument(event, 1), ino)]
 
 
+def _module_from_memory(event: AuditEvent, key: ProcessKey) -> list[Record]:
+    return [KernelModule(event.time_ns, key, event.module, "load", from_memory=True)]
+
+
 def _module(event: AuditEvent, key: ProcessKey) -> list[Record]:
-    """A call that loads from memory has an address in place of a descriptor: no such link."""
     record = KernelModule(event.time_ns, key, event.module, "load")
     descriptor = PROC / str(key.pid) / "fd" / str(_argument(event, 0))
     with suppress(OSError):

@@ -254,7 +254,14 @@ def test_a_module_from_a_file_has_its_path_and_the_file_itself():
 def test_a_module_from_memory_has_no_path():
     data = module_record(names=b"", ino=0)
     record = decode(data, 0, len(data), 0)
-    assert (record.path, record.identity) == (b"", None)
+    assert (record.path, record.identity, record.from_memory) == (b"", None, False)
+
+
+def test_a_module_that_its_loader_unpacked_is_marked():
+    data = bytearray(module_record())
+    data[2] = 1  # the flags
+    record = decode(bytes(data), 0, len(data), 0)
+    assert (record.path, record.from_memory) == (b"/lib/sound/snd.ko", True)
 
 
 def test_a_module_that_is_unloaded_has_its_name():

@@ -86,9 +86,10 @@ def test_a_module_has_name_file_and_loader_however_it_is_loaded(modules, collect
     assert [one.operation for one in (load, unload, from_memory, removed)] == [
         "load", "unload", "load", "unload",
     ]  # fmt: skip
-    assert os.fsdecode(load.path) == (os.path.realpath(FILES[0]) if IN_A_FILE else "")
-    assert not IN_A_FILE or load.identity.ino == FILES[0].stat().st_ino
-    assert from_memory.path == b""
+    assert os.fsdecode(load.path) == os.path.realpath(FILES[0])
+    assert load.identity.ino == FILES[0].stat().st_ino
+    assert load.from_memory is not IN_A_FILE
+    assert (from_memory.path, from_memory.from_memory) == (b"", True)
     assert from_memory.key.pid == os.getpid()
     programs = {r.key: r.argv for r in records if isinstance(r, Exec)}
     assert programs[load.key][1:] == [NAME.encode()]

@@ -32,6 +32,7 @@ KINDS = {34: "kernel_module", 35: "bpf"}
 MODULE = struct.Struct("<HHIQQ Qqqq II HHI 64s")
 BPF = struct.Struct("<HHIQQ 4I 16s 64s")
 LOAD, UNLOAD = 1, 2
+FROM_MEMORY = 1
 BPF_COMMANDS = {
     1: ("program_load", PROGRAMS),
     2: ("map_create", MAPS),
@@ -44,9 +45,23 @@ BPF_COMMANDS = {
 
 
 def _module(buffer: Buffer, at: int, length: int, offset: int) -> KernelModule:
-    _, _, pid, start, time, ino, size, mtime, ctime, dev, _, operation, path_bytes, cut, name = (
-        MODULE.unpack_from(buffer, at)
-    )
+    (
+        _,
+        flags,
+        pid,
+        start,
+        time,
+        ino,
+        size,
+        mtime,
+        ctime,
+        dev,
+        _,
+        operation,
+        path_bytes,
+        cut,
+        name,
+    ) = MODULE.unpack_from(buffer, at)
     if length != MODULE.size + path_bytes or operation not in (LOAD, UNLOAD):
         raise ValueError(f"operation {operation} with a path of {path_bytes} bytes")
     names = bytes(buffer[at + MODULE.size : at + length])
@@ -57,6 +72,7 @@ def _module(buffer: Buffer, at: int, length: int, offset: int) -> KernelModule:
         "load" if operation == LOAD else "unload",
         join_path(names, cut) if names else b"",
         FileIdentity(device(dev), ino, size, mtime, ctime) if ino else None,
+        flags & FROM_MEMORY != 0,
     )
 
 
