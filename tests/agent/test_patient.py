@@ -48,3 +48,10 @@ def test_when_all_hang_nothing_is_tried(until: Callable[..., Any]) -> None:
             return False
 
     until(answer)
+
+
+def test_its_threads_end_when_it_is_closed(until: Callable[..., Any]) -> None:
+    patient = Patient("test-closed", 2)
+    patient.call(lambda: 1, 5.0, print)
+    patient.close()
+    until(lambda: "test-closed" not in {thread.name for thread in threading.enumerate()})

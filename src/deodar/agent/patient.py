@@ -21,7 +21,7 @@ class Patient:
 
     def __init__(self, name: str, threads: int) -> None:
         self._name, self._limit = name, threads
-        self._tasks: queue.SimpleQueue[_Task[Any]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = self._idle = 0
 
@@ -42,6 +42,11 @@ class Patient:
             raise task.error
         return cast("T", task.result)
 
+    def close(self) -> None:
+        """Let the threads end that do not hang."""
+        for _ in range(self._threads):
+            self._tasks.put(None)
+
     def _give(self, task: _Task[Any]) -> None:
         with self._lock:
             if self._idle:
@@ -54,8 +59,7 @@ class Patient:
         self._tasks.put(task)
 
     def _work(self) -> None:
-        while True:
-            task = self._tasks.get()
+        while (task := self._tasks.get()) is not None:
             try:
                 task.result = task.function()
             except Exception as error:  # noqa: BLE001 - handed to whoever asked

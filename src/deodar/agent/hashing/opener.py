@@ -1,19 +1,18 @@
 """Opening files with a time limit: a network file system, or one in user space, may never answer.
 
-Nothing in Linux bounds the time of open(2); so threads of their own do it, and one that hangs is
-left behind. There are few; when all hang, no file is opened until one comes back.
+Threads of their own do it, and one that hangs is left behind. There are few; when all hang, no file
+is opened until one comes back.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import stat
-import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from deodar.agent.hashing.errors import OpenTimeout
 from deodar.agent.hashing.facts import FileFacts, describe, identity_of
+from deodar.agent.patient import Patient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,9 +39,7 @@ class Opener:
     """Opens files for any thread."""
 
     def __init__(self) -> None:
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = self._idle = 0
+        self._patient = Patient("open", THREADS)
 
     def open(
         self, identity: FileIdentity | None, paths: Sequence[str], limit: float
@@ -52,52 +49,19 @@ class Opener:
         Returns None when none of them leads to it any more. Raises OpenTimeout after `limit`
         seconds, or when all threads hang.
         """
-        task = _Task(identity, paths)
-        self._give(task)
-        if not task.done.wait(limit):
-            with self._lock:
-                if not task.done.is_set():
-                    task.abandoned = True
-                    raise OpenTimeout(f"{', '.join(paths)} could not be opened in {limit:.2f} s")
-        return task.opened
+        try:
+            return self._patient.call(lambda: open_first(identity, paths), limit, _give_up)
+        except TimeoutError as error:
+            raise OpenTimeout(f"{', '.join(paths)} could not be opened: {error}") from error
 
     def close(self) -> None:
         """Let the threads end that do not hang."""
-        for _ in range(self._threads):
-            self._tasks.put(None)
-
-    def _give(self, task: _Task) -> None:
-        with self._lock:
-            if self._idle:
-                self._idle -= 1
-            elif self._threads < THREADS:
-                self._threads += 1
-                threading.Thread(target=self._work, name="open", daemon=True).start()
-            else:
-                raise OpenTimeout(f"{THREADS} files cannot be opened; no other is tried")
-        self._tasks.put(task)
-
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            opened = open_first(task.identity, task.paths)
-            with self._lock:
-                self._idle += 1
-                task.opened = opened
-                task.done.set()
-            if task.abandoned and opened is not None:
-                os.close(opened.descriptor)
+        self._patient.close()
 
 
-class _Task:
-    """One request to open."""
-
-    __slots__ = ("abandoned", "done", "identity", "opened", "paths")
-
-    def __init__(self, identity: FileIdentity | None, paths: Sequence[str]) -> None:
-        self.identity, self.paths = identity, paths
-        self.opened: Opened | None = None
-        self.done = threading.Event()
-        self.abandoned = False
+def _give_up(opened: Opened | None) -> None:
+    if opened is not None:
+        os.close(opened.descriptor)
 
 
 def open_first(identity: FileIdentity | None, paths: Sequence[str]) -> Opened | None:
