@@ -12,7 +12,14 @@ import pytest
 
 from deodar.agent.enrich.converters import MODULES
 from deodar.agent.enrich.registry import event_of
-from deodar.agent.gather.scripts import CONTENT_BYTES, PATIENCE, THREADS, Scripts, of_content
+from deodar.agent.gather.scripts import (
+    CONTENT_BYTES,
+    HASHED_BYTES,
+    PATIENCE,
+    THREADS,
+    Scripts,
+    of_content,
+)
 from deodar.agent.sensors.acts import ScriptRun
 from deodar.agent.sensors.base import Exec, ProcessKey
 
@@ -56,6 +63,19 @@ def test_a_script_is_read_wherever_it_is(context: Context, tmp_path: Path, name:
     event = event_of(context, script)
     assert event["InterpretedFileSha256"] == hashlib.sha256(content).hexdigest()
     assert event["InterpretedFileMd5"] == hashlib.md5(content).hexdigest()
+
+
+def test_a_very_long_script_is_hashed_by_the_hash_process(context: Context, tmp_path: Path) -> None:
+    file = tmp_path / "x.sh"
+    file.write_bytes(b"#" * (HASHED_BYTES + 1))
+    (script,) = run(context, "sh", "x.sh", cwd=tmp_path)
+    assert isinstance(script, ScriptRun)
+    assert (script.sha256, script.size, len(script.content)) == (
+        "",
+        HASHED_BYTES + 1,
+        CONTENT_BYTES,
+    )
+    assert context.hasher.counters().misses == 1
 
 
 def test_of_a_short_script_the_hashes_are_there_at_once(context: Context, tmp_path: Path) -> None:

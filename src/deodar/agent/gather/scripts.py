@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from deodar.agent.sensors.base import FileIdentity, Record
 
 CONTENT_BYTES = 16384
+HASHED_BYTES = 1 << 18
+"""Scripts up to this size are hashed right here, in less than a millisecond."""
 PATIENCE = 0.5
 """Seconds that an event waits for the beginning of its script."""
 THREADS = 3
@@ -90,7 +92,8 @@ class Scripts:
         run = ScriptRun(record.time_ns, record.key, path)
         if begun is None:
             return run
-        run.identity, run.content, run.size = begun.identity, begun.content, begun.identity.size
+        run.identity, run.size = begun.identity, begun.identity.size
+        run.content = begun.content[:CONTENT_BYTES]
         run.born_ns = begun.born_ns
         _hash_whole(run, begun.content)
         if not run.sha256:
@@ -106,7 +109,7 @@ def _begin(opening: Callable[[], int | None]) -> Begun | None:
         return None
     try:
         identity = identity_of(os.fstat(descriptor))
-        content = os.pread(descriptor, CONTENT_BYTES, 0)
+        content = os.pread(descriptor, HASHED_BYTES, 0)
         born = birth_time_ns(descriptor)
         return Begun(descriptor, identity, content, _target(descriptor), born)
     except OSError:
