@@ -22,6 +22,7 @@ libc.syscall.restype = ctypes.c_long
 PTRACE, VM_READ, VM_WRITE, PIDFD_GETFD, PIDFD_OPEN = 101, 310, 311, 438, 434
 ATTACH, SEIZE, POKE, GET_REGISTERS, SET_REGISTERS, DETACH = 16, 0x4206, 4, 12, 13, 17
 PTRACE_32, VM_READ_32, VM_WRITE_32, MEMFD_32, BPF_32 = 26, 347, 348, 356, 357
+SOCKET_32 = 359
 SIZE = 4096
 CODE = bytes.fromhex("53 55 31ed 89f8 89f3 87d1 4489c6 4489cf cd80 5d 5b c3")
 """A function that calls `int $0x80` with its arguments: number, ebx to edi; 0 in ebp."""
@@ -124,6 +125,10 @@ class Reach:
         os.close(self.call_32(BPF_32, 0, self.at, len(attributes)))
         return 0
 
+    def raw_socket_32(self) -> int:
+        os.close(self.call_32(SOCKET_32, 2, 3, 1))  # AF_INET, SOCK_RAW, ICMP
+        return 0
+
     def getfd(self) -> int:
         pidfd = self.call(PIDFD_OPEN, self.target, 0)
         os.close(self.call(PIDFD_GETFD, pidfd, 0, 0))
@@ -167,6 +172,7 @@ WAYS: dict[str, Callable[[Reach], int]] = {
     "process_vm_writev_32": lambda reach: reach.memory_32(VM_WRITE_32, 64),
     "memfd_create_32": Reach.memfd_32,
     "bpf_32": Reach.bpf_32,
+    "raw_socket_32": Reach.raw_socket_32,
     "into_itself": into_itself,
     "traced_by_its_wish": traced_by_its_wish,
 }

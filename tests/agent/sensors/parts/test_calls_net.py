@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pty
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -27,6 +29,7 @@ from deodar.agent.sensors.parts.calls import CALLS
 from deodar.agent.sensors.parts.calls_net import KINDS
 from deodar.agent.sensors.parts.core import CORE
 
+REACHING = Path(__file__).parent.parent / "reaching.py"
 UDP, TCP, UDPLITE = 17, 6, 136
 QUERY = struct.pack(">6H", 0x4242, 0x0100, 1, 0, 0, 0) + b"\4host\4test\0\0\1\0\1"
 PORT_53 = ("127.0.0.53", 53)
@@ -210,6 +213,32 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
 """
 
 
+def test_many_messages_got_in_one_call_are_told_each(calls, collect):
+    port = free_port()
+    with datagram_socket(port=port) as server:
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.bind((f"127.0.0.{2 + number}", 0))
+            client.sendto(b"x", ("127.0.0.1", port))
+            client.close()
+        assert receive_both(server.fileno()) == 2
+        records = collect(calls, lambda records: len(inbound(records, port)) == 2)
+    assert [flow.remote_ip for flow in inbound(records, port)] == ["127.0.0.2", "127.0.0.3"]
+
+
+def receive_both(descriptor):
+    """Call recvmmsg(2) for two messages; returns how many there were."""
+    keep, rows = [], b""
+    for _ in range(2):
+        parts = [ctypes.create_string_buffer(size) for size in (28, 64)]
+        at = [ctypes.addressof(part) for part in parts]
+        piece = ctypes.create_string_buffer(struct.pack("=QQ", at[1], 64), 16)
+        keep += [*parts, piece]
+        rows += struct.pack("=QQQQQQQII", at[0], 28, ctypes.addressof(piece), 1, 0, 0, 0, 0, 0)
+    block = ctypes.create_string_buffer(rows, len(rows))
+    return ctypes.CDLL(None).recvmmsg(descriptor, block, 2, 0, None)
+
+
 def test_datagrams_that_are_refused_are_told_with_the_reason(calls, collect):
     port = free_port()
     with datagram_socket(port=None) as here:
@@ -322,6 +351,19 @@ def test_raw_and_packet_sockets_are_told(calls, collect, family, kind, protocol,
 
 def raw(records):
     return [r for r in records if type(r) is RawSocket and r.key.pid == os.getpid()]
+
+
+def test_a_raw_socket_by_a_32_bit_call_is_told(calls, collect):
+    command = [sys.executable, str(REACHING), "raw_socket_32", str(os.getpid())]
+    program = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    if program.wait(30) == -signal.SIGSEGV:
+        pytest.skip("this kernel takes no 32-bit system calls (CONFIG_IA32_EMULATION)")
+
+    def own(records):
+        return [r for r in records if type(r) is RawSocket and r.key.pid == program.pid]
+
+    (found,) = own(collect(calls, own))
+    assert (found.family, found.type, found.protocol) == (socket.AF_INET, socket.SOCK_RAW, 1)
 
 
 def test_sockets_of_ping_and_of_netlink_are_not_raw(calls, collect):
