@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import struct
 import subprocess
 import sys
@@ -96,7 +95,7 @@ def test_it_is_looked_for_now_and_then():
 
 
 @pytest.fixture
-def pam(root_only):
+def pam():
     sensor = BpfSensor(own_pid=0, parts=(CORE, PAM))
     sensor.open()
     if sensor.refused:
@@ -104,12 +103,6 @@ def pam(root_only):
         pytest.skip(f"the part pam is refused here: {sensor.refused}")
     yield sensor
     sensor.close()
-
-
-@pytest.fixture
-def root_only():
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to watch the real kernel")
 
 
 def calls_of(records, pid: int) -> list[tuple[PamFunction, int]]:
@@ -124,6 +117,7 @@ def session_of_su(sensor, collect) -> list[int]:
     return [int(function) for function, result in calls_of(records, su.pid) if result == 0]
 
 
+@pytest.mark.root
 @needs_programs
 def test_a_session_of_su_is_seen_from_its_start_to_its_end(pam, collect):
     su = subprocess.Popen(["su", "-s", "/bin/sh", "-c", "true", "nobody"])
@@ -135,6 +129,7 @@ def test_a_session_of_su_is_seen_from_its_start_to_its_end(pam, collect):
     assert one.key.start > 0
 
 
+@pytest.mark.root
 @needs_programs
 def test_a_wrong_password_is_seen_with_the_answer(pam, collect):
     su = subprocess.Popen(
@@ -150,8 +145,9 @@ def test_a_wrong_password_is_seen_with_the_answer(pam, collect):
     assert (call.user, call.asking_user, call.uid) == ("root", "nobody", 65534)
 
 
+@pytest.mark.root
 @needs_programs
-def test_without_a_library_the_part_says_so(monkeypatch, root_only):
+def test_without_a_library_the_part_says_so(monkeypatch):
     monkeypatch.setattr(Libraries, "find", lambda _self: {})
     sensor = BpfSensor(parts=(CORE, PAM))
     sensor.open()
