@@ -70,6 +70,7 @@ enum bpf_link_type {
 #define AF_NETLINK 16
 #define AF_PACKET 17
 #define SOCK_TYPE_MASK 15
+#define MSG_PEEK 2
 #define SOCK_RAW 3
 #define SOCK_PACKET 10
 #define SOCK_BINDPORT_LOCK 8

@@ -332,14 +332,19 @@ static __always_inline void on_transfer(const struct call *call, u16 direction)
 {
 	struct flow flow;
 	u64 name = call->args[4];
+	u64 bytes = call->ret > 0 ? call->ret : 0;
 
 	if (call->ret < 0 && !barred(call->ret))
 		return;
+	if (direction == FLOW_IN && call->args[3] & MSG_PEEK) /* it will be got once more */
+		return;
+	if (bytes > call->args[2]) /* with MSG_TRUNC the whole length is told */
+		bytes = call->args[2];
 	if (!begin_transfer(&flow, sock_of(file_of(call->args[0])), direction, call->ret))
 		return;
 	if (!is_datagram(flow.protocol))
 		name = 0;
-	see_message(&flow, name, call->args[1], call->ret > 0 ? call->ret : 0);
+	see_message(&flow, name, call->args[1], bytes);
 }
 
 /* read and write on a socket. */
@@ -376,6 +381,8 @@ static __always_inline void on_message(const struct call *call, u16 direction)
 
 	if (call->ret < 0 && !barred(call->ret))
 		return;
+	if (direction == FLOW_IN && call->args[2] & MSG_PEEK)
+		return;
 	if (begin_transfer(&flow, sock_of(file_of(call->args[0])), direction, call->ret))
 		see_user_message(&flow, call->args[1], call->ret > 0 ? call->ret : 0);
 }
@@ -386,6 +393,8 @@ static __always_inline void on_messages(const struct call *call, u16 direction)
 	u32 number = call->ret > 0 ? call->ret : 1;
 
 	if (call->ret < 0 && !barred(call->ret))
+		return;
+	if (direction == FLOW_IN && call->args[3] & MSG_PEEK)
 		return;
 	if (!begin_transfer(&messages.flow, sock_of(file_of(call->args[0])), direction, call->ret))
 		return;

@@ -457,6 +457,20 @@ def of_client(records):
     return [r for r in dns(records) if r.server_port == 53]
 
 
+def test_an_answer_that_is_only_looked_at_is_told_when_it_is_got(calls, collect, name_server):
+    with datagram_socket(port=None) as one:
+        one.sendto(QUERY, PORT_53)
+        one.recvfrom(512, socket.MSG_PEEK)
+        one.recvmsg(512, 0, socket.MSG_PEEK)
+        assert one.recv_into(bytearray(20), 20, socket.MSG_TRUNC) > 20
+        one.sendto(QUERY + b"\0", PORT_53)  # what comes after it
+        one.recv(512)
+        whole = answer(QUERY + b"\0")
+        records = collect(calls, lambda records: any(r.payload == whole for r in dns(records)))
+    got = [r.payload for r in of_client(records) if r.direction == "inbound"]
+    assert got == [answer(QUERY)[:20], whole]
+
+
 def test_queries_and_answers_by_tcp(calls, collect, name_server):
     with socket.create_connection(PORT_53, 5) as one:
         os.writev(one.fileno(), [len(QUERY).to_bytes(2, "big"), QUERY])  # as glibc does
