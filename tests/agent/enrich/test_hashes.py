@@ -382,3 +382,21 @@ def test_nothing_runs_after_the_end(file: Path, hasher: Callable[..., FileHasher
     hashes.close()
     assert not Path(f"/proc/{pid}").exists()
     assert hashes.counters().pid is None
+
+
+def test_the_fuzzy_hash_is_made_only_where_it_is_wanted(
+    file: Path, hasher: Callable[..., FileHasher]
+) -> None:
+    hashes, told = hasher(), []
+    assert hashes.ask(None, [str(file)], told.append, fuzzy=False)
+    deadline = time.monotonic() + 60
+    while not told:
+        assert time.monotonic() < deadline
+        hashes.collect()
+    (facts,) = told
+    assert facts is not None
+    assert (facts.sha256, facts.fuzzy) == (hashlib.sha256(CONTENT).hexdigest(), "")
+    assert hashes.counters().skipped == {}
+    (later,) = answers(hashes, (identity_of(file.stat()), [str(file)]))
+    assert later is not None
+    assert later.fuzzy == ppdeep.hash(CONTENT)

@@ -173,3 +173,27 @@ def test_a_library_gets_its_facts(changes: FileChanges, path: Path, until: Any) 
     assert all_of(changes, until) == [record]
     assert record.facts is not None
     assert record.facts.sha256 == hashlib.sha256(b"content").hexdigest()
+
+
+def test_a_file_that_becomes_executable_gets_its_facts(
+    changes: FileChanges, path: Path, until: Any
+) -> None:
+    path.write_bytes(os.urandom(8192))
+    plain = FileChange(NOW, KEY, ATTRIBUTES, bytes(path), mode=0o640, exact=False)
+    program = FileChange(NOW, KEY, ATTRIBUTES, bytes(path), mode=0o750, exact=False)
+    assert changes.take(plain) == (plain,)
+    assert changes.take(program) == []
+    assert all_of(changes, until) == [program]
+    assert program.facts is not None
+    assert program.facts.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert program.facts.fuzzy.count(":") == 2
+
+
+def test_data_gets_no_fuzzy_hash(changes: FileChanges, path: Path, until: Any) -> None:
+    path.write_bytes(os.urandom(8192))
+    record = written(path)
+    changes.take(record)
+    changes.take(FileClosed(NOW, KEY, identity(path)))
+    assert all_of(changes, until) == [record]
+    assert record.facts is not None
+    assert (record.facts.fuzzy, record.facts.header) == ("", path.read_bytes()[:16].hex())

@@ -109,19 +109,26 @@ class FileHasher:
         found = self._cache.get(facts.identity) or (job.facts if job is not None else None)
         return found or replace(facts, rest=Rest.NOTHING)
 
-    def ask(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
+    def ask(
+        self,
+        identity: FileIdentity | None,
+        paths: Sequence[str],
+        done: Done,
+        *,
+        fuzzy: bool = True,
+    ) -> bool:
         """Let the facts about a file be found out, without waiting for them.
 
-        They have the fuzzy hash too, if it is made within two seconds. `collect` calls `done` with
-        them, once; with None when no path led to the file any more. Returns False when too many
-        files wait: then there will be no answer, and that is counted.
+        With `fuzzy` they have the fuzzy hash too, if it is made within two seconds. `collect` calls
+        `done` with them, once; with None when no path led to the file any more. Returns False when
+        too many files wait: then there will be no answer, and that is counted.
         """
         self._settle()
         if self._outstanding >= OUTSTANDING:
             self._hashing.tally.add(Skip.QUEUE)
             return False
         self._outstanding += 1
-        known = self._cached(identity, paths)
+        known = self._cached(identity, paths) if fuzzy else self._cache.get(identity)
         job = self._running.get(identity) if identity is not None else None
         if job is not None:
             self._tell(job, done)
@@ -129,7 +136,7 @@ class FileHasher:
             self.hits += 1
             self._answers.append((done, known))
         else:
-            return self._begin_for(identity, paths, done)
+            return self._begin(Job(identity, paths, self._hashing.finish, fuzzy=fuzzy), done)
         return True
 
     def collect(self) -> int:
@@ -211,9 +218,8 @@ class FileHasher:
         self._note(job)
         return self._wait(job) or opened.facts
 
-    def _begin_for(self, identity: FileIdentity | None, paths: Sequence[str], done: Done) -> bool:
+    def _begin(self, job: Job, done: Done) -> bool:
         self.misses += 1
-        job = Job(identity, paths, self._hashing.finish)
         if not self._hashing.begin(job):
             self._outstanding -= 1
             return False

@@ -16,11 +16,17 @@ if TYPE_CHECKING:
     from deodar.agent.enrich.hashes import FileHasher
     from deodar.agent.hashing.facts import FileFacts
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds that a record waits for them at most."""
 MOST = 2048
 """Records that wait; more go on without."""
+EXECUTABLE = 0o111
 FileRecord = FileChange | LibraryLoad
+
+
+def wants_fuzzy(record: FileRecord) -> bool:
+    """Whether a file's likeness to others is worth its cost: of what may be executed."""
+    return isinstance(record, FileChange) and record.mode & EXECUTABLE != 0
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +104,8 @@ class AskedFacts:
 
     def _put(self, question: Question) -> bool:
         identity = question.record.identity if question.same else None
-        return self._hasher.ask(identity, question.paths, question.answer)
+        fuzzy = wants_fuzzy(question.record)
+        return self._hasher.ask(identity, question.paths, question.answer, fuzzy=fuzzy)
 
     def _is_done(self, question: Question, now: float) -> bool:
         if question.until <= now:

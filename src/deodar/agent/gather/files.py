@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from deodar.agent.gather.asked import AskedFacts
+from deodar.agent.gather.asked import EXECUTABLE, AskedFacts
 from deodar.agent.sensors.acts import FileChange, FileClosed, FileOperation, LibraryLoad
 from deodar.agent.sensors.base import Exit, FileIdentity, ProcessKey
 
@@ -29,7 +29,6 @@ LONG = 2.0
 """Seconds that a file is held at most."""
 MOST_DATA_BYTES = 4 << 20
 """Larger files are read only if they are executable."""
-EXECUTABLE = 0o111
 
 Place = tuple[ProcessKey, int, int]
 """Who changes which file: process, device, inode."""
@@ -75,6 +74,8 @@ class FileChanges:
             return self._hold(record, record.identity)
         if record.operation is FileOperation.RENAME:
             self._renamed(record)
+        if record.operation is FileOperation.ATTRIBUTES and record.mode & EXECUTABLE:
+            return self._asked.ask(record, [record.path], same=False)  # now it is a program
         return (record,)
 
     def see(self, record: Exit) -> Sequence[Record]:

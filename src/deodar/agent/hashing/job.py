@@ -21,7 +21,7 @@ class Job:
     """A file on its way through the lanes. Belongs to one thread at a time, but for the events."""
 
     __slots__ = (
-        "_finish", "digested", "ended", "facts", "identity", "is_kept", "opened", "paths",
+        "_finish", "digested", "ended", "facts", "fuzzy", "identity", "is_kept", "opened", "paths",
         "told", "urgent", "was_waited_for",
     )  # fmt: skip
 
@@ -32,10 +32,14 @@ class Job:
         finish: Callable[[Job], None],
         *,
         urgent: bool = False,
+        fuzzy: bool = True,
     ) -> None:
-        """`finish` takes the job back at its end; `urgent` says that an event waits for it."""
+        """`finish` takes the job back at its end; `urgent` says that an event waits for it.
+
+        `fuzzy` says whether the fuzzy hash, which costs most, is wanted.
+        """
         self.identity, self.paths, self._finish = identity, paths, finish
-        self.urgent = urgent
+        self.urgent, self.fuzzy = urgent, fuzzy
         self.opened: Opened | None = None
         self.facts: FileFacts | None = None
         """What is known so far, marked as incomplete when more is to come; never changed in place:

@@ -125,9 +125,12 @@ class Hashing:
 
     def _pass_on(self, job: Job, facts: FileFacts) -> None:
         """Let the fuzzy hash be made, or end."""
+        is_large = facts.size > self._settings.maximum_fuzzy_bytes
         if not self._settings.fuzzy:
             self._settle(job, keep=True)
-        elif facts.size > self._settings.maximum_fuzzy_bytes:
+        elif not job.fuzzy:  # who wants it later can have it
+            self._settle(job, keep=True, rest=Rest.NOTHING if is_large else Rest.SKIPPED)
+        elif is_large:
             self._skip(job, Skip.FUZZY_SIZE, keep=True)
         elif not self.budget.allows(fuzzy=True):
             self._skip(job, Skip.FUZZY_BUDGET, keep=True, rest=Rest.SKIPPED)
