@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deodar.agent.enrich.registry import event_of
+from deodar.agent.enrich.system_events import EVENT_TYPE
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, Exec, ProcessKey
 from deodar.agent.watch.records import AccountChange, ScheduleChange, ServiceChange, ServiceRun
 from deodar.events.vocabulary import VOCABULARY
@@ -53,10 +54,10 @@ RUN = ServiceRun(1_000, UNKNOWN_PROCESS, "y.service", "/system.slice/y.service",
 )  # fmt: skip
 def test_what_is_told(context: Context, record: Any, fields: dict[str, Any]) -> None:
     event = event_of(context, record)
-    assert event["EventType"] == "windowsevent"
+    assert event["EventType"] == EVENT_TYPE
     assert event["LinuxOperationResult"] == "success"
     assert fields.items() <= event.items()
-    assert set(event) <= set(VOCABULARY.types["windowsevent"].fields)
+    assert set(event) <= set(VOCABULARY.types[EVENT_TYPE].fields)
 
 
 def test_the_process_that_did_it_is_told_with_its_parent(context: Context) -> None:

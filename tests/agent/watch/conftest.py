@@ -10,6 +10,7 @@ from tests.agent.conftest import wait_for
 
 from deodar.agent.sensors.base import Lost
 from deodar.agent.settings import AgentSettings, WatchSettings
+from deodar.agent.watch import attribution
 from deodar.agent.watch.files import Files
 from deodar.agent.watch.state import StateWatcher
 from deodar.kit.directory import StateDirectory
@@ -112,8 +113,9 @@ def _short(record: Any) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    """A host that is not watched yet."""
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """A host that is not watched yet, of which no sensor tells."""
+    monkeypatch.setattr(attribution, "DOER_WITHIN", 0.0)
     one = Host(tmp_path / "root", tmp_path / "state")
     yield one
     one.watcher.close()

@@ -27,8 +27,8 @@ def doers() -> Doers:
 
 
 @pytest.fixture
-def attribution(doers: Doers, files: Files) -> Attribution:
-    wrote(doers, "/other", SINCE)
+def attribution(doers: Doers, files: Files, monkeypatch: pytest.MonkeyPatch) -> Attribution:
+    monkeypatch.setattr(module, "DOER_WITHIN", DOER_WITHIN)  # which `files` has lowered
     return Attribution(doers, files)
 
 
@@ -41,13 +41,13 @@ def found(*files: str, meanwhile: bool = False) -> Found:
     return Found(changes, (), SINCE)
 
 
-def test_a_change_waits_for_its_doer_a_second(attribution: Attribution, doers: Doers) -> None:
+def test_a_change_waits_for_its_doer(attribution: Attribution, doers: Doers) -> None:
     assert attribution.due(0.0) == NEVER
     attribution.add(found("/a", "/b"), {}, 100.0)
     assert attribution.due(100.0) == 100.0 + DOER_WITHIN
     assert attribution.take(100.0) == []
     wrote(doers, "/b", SINCE + 5)
-    (change,) = attribution.take(100.5)
+    (change,) = attribution.take(100.0 + DOER_WITHIN / 2)
     assert (change.file, change.key, change.time_ns) == ("/b", KEY, SINCE + 5)
     (change,) = attribution.take(100.0 + DOER_WITHIN)
     assert (change.file, change.key, change.time_ns) == ("/a", UNKNOWN_PROCESS, SINCE)
@@ -72,10 +72,17 @@ def test_files_that_are_written_together_have_one_doer(
     assert [change.key for change in attribution.take(100.0)] == [KEY]
 
 
-def test_without_records_of_files_nothing_waits(doers: Doers, files: Files) -> None:
-    attribution = Attribution(doers, files)
-    attribution.add(found("/a"), {}, 100.0)
-    assert len(attribution.take(100.0)) == 1
+def test_who_made_a_change_wrote_all_files_that_it_shows_in(
+    attribution: Attribution, doers: Doers
+) -> None:
+    other = ProcessKey(9, 9)
+    wrote(doers, "/a", SINCE)
+    wrote(doers, "/b", SINCE + 1)
+    doers.see(FileChange(SINCE + 2, other, FileOperation.MODIFY, b"/a"))
+    both, one = found("/a", "/a").changes
+    both.also = ("/b",)
+    attribution.add(Found((both, one), (), SINCE), {}, 100.0)
+    assert [change.key for change in attribution.take(100.0)] == [KEY, other]
 
 
 def test_what_changed_meanwhile_has_no_doer(attribution: Attribution, doers: Doers) -> None:

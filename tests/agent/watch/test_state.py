@@ -12,6 +12,7 @@ from deodar.agent.sensors.acts import FileChange, FileOperation
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, Lost, ProcessKey
 from deodar.agent.sensors.errors import SensorUnavailable
 from deodar.agent.settings import AgentSettings, WatchSettings
+from deodar.agent.watch import attribution
 from deodar.agent.watch import state as module
 from deodar.agent.watch.attribution import JUST_NOW_NS
 from deodar.agent.watch.state import StateWatcher
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
 KEY = ProcessKey(4711, 12)
 LINE = "bob:x:1001:1000::/home/bob:/bin/sh\n"
+
+
+@pytest.fixture(autouse=True)
+def with_a_sensor(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let changes wait for records of a sensor, as they do by default."""
+    monkeypatch.setattr(attribution, "DOER_WITHIN", 1.0)
 
 
 def saw(host: Host, path: str, key: ProcessKey = KEY) -> None:
@@ -71,11 +78,8 @@ def test_without_a_record_the_process_is_not_known(watched: Host) -> None:
 
 def test_an_older_record_of_the_file_is_of_an_earlier_change(watched: Host) -> None:
     saw(watched, "/etc/passwd", ProcessKey(1, 1))
-    wait_for(
-        lambda: (
-            time.time_ns() - JUST_NOW_NS > watched.watcher._doers.of("/etc/passwd", None, 0).time_ns
-        )
-    )  # type: ignore[union-attr]
+    (doer,) = watched.watcher._doers.of("/etc/passwd", None, 0)
+    wait_for(lambda: time.time_ns() - JUST_NOW_NS > doer.time_ns)
     add_bob(watched)
     wait_for(lambda: len(watched.watcher._attribution))
     saw(watched, "/etc/passwd")

@@ -111,6 +111,7 @@ def _of_user(operation: Operation, old: Any, user: User) -> AccountChange:
     return AccountChange(
         0, UNKNOWN_PROCESS, operation, file, tuple(changes), False,
         "User", user.name, user.uid, user.groups, user.home, user.shell,
+        also=(SHADOW,) if operation == "Created" and user.limits else (),
     )  # fmt: skip
 
 

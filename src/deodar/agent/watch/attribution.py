@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from deodar.agent.watch.files import Files
     from deodar.agent.watch.records import StateChange
 
-DOER_WITHIN = 1.0
+DOER_WITHIN = 3.0
 """Seconds that a change waits for the sensor's record of who did it."""
 JUST_NOW_NS = 500_000_000
 """A record that is at most so much older than the first sign is of this change."""
@@ -46,16 +46,15 @@ class Attribution:
         self._doers = doers
         self._files = files
         self._pending: list[_Pending] = []
-        self._found: dict[tuple[str, int], Doer | None] = {}
+        self._found: dict[tuple[str, int], tuple[Doer, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def add(self, found: Found, related: Mapping[str, tuple[str, ...]], now: float) -> None:
         """Let the changes of a look wait; `related` are files that are written together."""
-        wait = DOER_WITHIN if self._doers.is_live else 0.0
         for change in found.changes:
-            until = now if change.meanwhile else now + wait
+            until = now if change.meanwhile else now + DOER_WITHIN
             self._pending.append(_Pending(change, found.since_ns, until, related))
 
     def due(self, now: float) -> float:
@@ -90,15 +89,19 @@ class Attribution:
         return doer is not None or is_due
 
     def _doer(self, pending: _Pending, within_ns: int) -> Doer | None:
+        """Return who wrote the file last, of those who wrote all that the change shows in."""
         file = pending.change.file
         not_before = pending.since_ns - within_ns
-        for path in (file, *pending.related.get(file, ())):
-            if (doer := self._writer(path, not_before)) is not None:
-                return doer
-        return None
+        writers = self._writers(file, not_before)
+        for other in pending.change.also:
+            keys = {writer.key for writer in self._writers(other, not_before)}
+            writers = tuple(one for one in writers if one.key in keys) or writers
+        for related in pending.related.get(file, ()):
+            writers = writers or self._writers(related, not_before)
+        return writers[0] if writers else None
 
-    def _writer(self, path: str, not_before_ns: int) -> Doer | None:
-        """Return who wrote a file; asked once for all changes of a look."""
+    def _writers(self, path: str, not_before_ns: int) -> tuple[Doer, ...]:
+        """Return who wrote a file, the last one first; asked once for all changes of a look."""
         key = (path, not_before_ns)
         if key not in self._found:
             identity = self._files.identity(path)

@@ -14,9 +14,11 @@ from deodar.agent.sensors.acts import FileChange
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from deodar.agent.sensors.base import FileIdentity, ProcessKey, Record
+    from deodar.agent.sensors.base import ProcessKey, Record
 
 KEPT_NS = 15_000_000_000
+MOST_DOERS = 8
+"""Processes that are kept in mind for one file."""
 MOST = 4096
 """Files that are kept in mind; the oldest are forgotten."""
 
@@ -26,7 +28,8 @@ class Doer(NamedTuple):
 
     key: ProcessKey
     time_ns: int
-    identity: FileIdentity | None
+    device: int | None
+    """Of the file; None when it is gone, or not known."""
 
 
 class Doers:
@@ -42,9 +45,7 @@ class Doers:
         self._middles = tuple(path[1:].encode() for path in paths if path.startswith("*"))
         self._heard = heard
         self._lock = threading.Lock()
-        self._by_path: OrderedDict[str, Doer] = OrderedDict()
-        self.is_live = False
-        """Whether the sensor tells of files at all."""
+        self._by_path: OrderedDict[str, tuple[Doer, ...]] = OrderedDict()
 
     def take(self, record: Any) -> Sequence[Record]:
         """Never called: nothing is taken."""
@@ -52,7 +53,6 @@ class Doers:
 
     def see(self, record: FileChange) -> Sequence[Record]:
         """Keep in mind who changed a file that matters."""
-        self.is_live = True
         if record.path.startswith(self._starts) or self._has_middle(record.path):
             self._note(record.path, record)
         if record.previous and record.previous.startswith(self._starts):
@@ -63,27 +63,33 @@ class Doers:
         """Nothing is ever due."""
         return ()
 
-    def of(self, path: str, identity: tuple[int, int] | None, not_before_ns: int) -> Doer | None:
-        """Return who changed a file last; None when nobody was seen.
+    def of(
+        self, path: str, identity: tuple[int, int] | None, not_before_ns: int
+    ) -> tuple[Doer, ...]:
+        """Return who changed a file, the last one first; nothing when nobody was seen.
 
         Where both the record and the caller know the file's device, they must agree: the same
         path in a container is another file.
         """
         with self._lock:
-            doer = self._by_path.get(path)
-        if doer is None or doer.time_ns < not_before_ns:
-            return None
-        if doer.identity is not None and identity is not None and doer.identity.dev != identity[0]:
-            return None
-        return doer
+            doers = self._by_path.get(path, ())
+        device = identity[0] if identity is not None else None
+        return tuple(
+            doer
+            for doer in doers
+            if doer.time_ns >= not_before_ns and (device is None or doer.device in (None, device))
+        )
 
     def _has_middle(self, path: bytes) -> bool:
         return any(middle in path for middle in self._middles)
 
     def _note(self, path: bytes, record: FileChange) -> None:
         name = path.decode("utf-8", "surrogateescape")
+        device = record.identity.dev if record.identity is not None else None
+        doer = Doer(record.key, record.time_ns, device)
         with self._lock:
-            self._by_path[name] = Doer(record.key, record.time_ns, record.identity)
+            others = [one for one in self._by_path.get(name, ()) if one.key != record.key]
+            self._by_path[name] = (doer, *others[: MOST_DOERS - 1])
             self._by_path.move_to_end(name)
             while len(self._by_path) > MOST:
                 self._by_path.popitem(last=False)

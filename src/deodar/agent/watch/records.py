@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from deodar.agent.sensors.base import Act
@@ -27,6 +27,8 @@ class StateChange(Act):
     """What is different, such as "shell: /bin/sh -> /bin/bash"; never a secret."""
     meanwhile: bool = False
     """It changed while the agent did not run."""
+    also: tuple[str, ...] = field(default=(), kw_only=True)
+    """Other files that the change shows in: who made it wrote all of them."""
 
 
 @dataclass(slots=True)
