@@ -41,6 +41,24 @@ struct {
 	__type(value, u64);
 } flows SEC(".maps");
 
+struct asker {
+	u64 sk;
+	u64 pid;
+};
+
+struct asked {
+	u32 family;
+	u8 remote[16];
+};
+
+/* Name servers that were asked by sockets without a connection: who reads may not want to know. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct asker);
+	__type(value, struct asked);
+} asked_servers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -250,6 +268,27 @@ static __always_inline void tell_dns(struct flow *flow, u64 data, u64 bytes)
 	count(RECORD_DNS, bpf_ringbuf_output(&ring, record, size, wake_flags(RECORD_DNS)));
 }
 
+static __always_inline void note_server(struct flow *flow)
+{
+	struct asker key = { (u64)flow->sk, bpf_get_current_pid_tgid() >> 32 };
+	struct asked asked = { .family = flow->family };
+
+	__builtin_memcpy(asked.remote, flow->remote, sizeof(asked.remote));
+	bpf_map_update_elem(&asked_servers, &key, &asked, BPF_ANY);
+}
+
+static __always_inline void recall_server(struct flow *flow)
+{
+	struct asker key = { (u64)flow->sk, bpf_get_current_pid_tgid() >> 32 };
+	struct asked *asked = bpf_map_lookup_elem(&asked_servers, &key);
+
+	if (!asked)
+		return;
+	flow->family = asked->family;
+	flow->remote_port = DNS_PORT;
+	__builtin_memcpy(flow->remote, asked->remote, sizeof(flow->remote));
+}
+
 /* Look at one message: `name` is where its address is (0 for none), `data` where its bytes are. */
 static __noinline int see_message(struct flow *flow, u64 name, u64 data, u64 bytes)
 {
@@ -257,6 +296,10 @@ static __noinline int see_message(struct flow *flow, u64 name, u64 data, u64 byt
 		set_named(flow, name);
 	else
 		set_connected(flow);
+	if (flow->direction == FLOW_OUT && name && flow->remote_port == DNS_PORT)
+		note_server(flow);
+	else if (flow->direction == FLOW_IN && !flow->remote_port)
+		recall_server(flow);
 	if (is_datagram(flow->protocol) && (flow->direction != FLOW_IN || flow->is_bound))
 		tell_flow(flow);
 	if (flow->remote_port == DNS_PORT && flow->direction != FLOW_FAILED)

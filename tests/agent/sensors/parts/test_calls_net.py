@@ -419,6 +419,7 @@ def answer(query):
 ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x50"
 ASKERS = {
     "sendto, recvfrom": (lambda s: s.sendto(QUERY, PORT_53), lambda s: s.recvfrom(512)),
+    "sendto, recv": (lambda s: s.sendto(QUERY, PORT_53), lambda s: s.recv(512)),
     "sendmsg, recvmsg": (lambda s: s.sendmsg([QUERY], [], 0, PORT_53), lambda s: s.recvmsg(512)),
     "connect, send, recv": (lambda s: (s.connect(PORT_53), s.send(QUERY)), lambda s: s.recv(512)),
     "connect, write, read": (
