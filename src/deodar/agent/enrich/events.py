@@ -64,7 +64,10 @@ def process_terminate(context: Context, record: Exit) -> Told:
         own.update(parent_ids(context, process))
         if not process.image.is_told:
             own.update(content_fields(context, process))
-    return Told(own, (of_owner(context, record.key, process),))
+    fragment = of_owner(context, record.key, process)
+    if process is not None:
+        process.told = None  # it has acted for the last time, and stays in the table for a while
+    return Told(own, (fragment,))
 
 
 def _kernel_fields(record: Exec) -> Event:

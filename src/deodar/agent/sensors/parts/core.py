@@ -13,7 +13,7 @@ from deodar.agent.sensors.parts.base import Part
 if TYPE_CHECKING:
     from deodar.agent.sensors.loader import Loaded
 
-RING_BYTES = 8 << 20
+RING_BYTES = 4 << 20
 
 
 def _add_listeners(loaded: Loaded) -> None:
