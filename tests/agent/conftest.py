@@ -1,7 +1,9 @@
-"""What the agent's tests share: settings, a context for this host, a scripted HTTPS server."""
+"""What the agent's tests share: settings, a host, a scripted HTTPS server, files that hang."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -124,3 +126,18 @@ def make_way(tmp_path: Path, server: scripted.Server) -> Iterator[Callable[..., 
     for way in made:
         way.driver.stop(5)
         way.spool.close()
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[Path]:
+    """Return the folder of a file system in user space; see `hashing/fuse.py`."""
+    folder = tmp_path / "hanging"
+    folder.mkdir()
+    command = [sys.executable, str(Path(__file__).with_name("hashing") / "fuse.py"), str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"mounted\n"
+        yield folder
+        server.stdin.close()
+        server.wait(20)

@@ -24,8 +24,6 @@ from deodar.agent.sensors.acts import ScriptRun
 from deodar.agent.sensors.base import Exec, ProcessKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from deodar.agent.enrich.context import Context
     from deodar.agent.sensors.base import Record
 
@@ -102,21 +100,6 @@ def test_a_fifo_is_not_waited_for(context: Context, tmp_path: Path) -> None:
     (script,) = run(context, "sh", "fifo", cwd=tmp_path)
     assert isinstance(script, ScriptRun)
     assert (script.content, script.identity) == (b"", None)
-
-
-@pytest.fixture
-def hanging(tmp_path: Path) -> Iterator[Path]:
-    """Return the folder of a file system in user space whose files hang as wanted."""
-    folder = tmp_path / "hanging"
-    folder.mkdir()
-    command = [sys.executable, str(FUSE), str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"mounted\n"
-        yield folder
-        server.stdin.close()
-        server.wait(20)
 
 
 @pytest.mark.root

@@ -1,10 +1,8 @@
-"""What the tests of hashing share: open files, a hash process, a file system that hangs."""
+"""What the tests of hashing share: open files, a hash process."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,18 +44,3 @@ def process(spent: list[float]) -> Iterator[HashProcess]:
     made = HashProcess(spent.append)
     yield made
     made.close()
-
-
-@pytest.fixture
-def hanging(tmp_path: Path) -> Iterator[Path]:
-    """Return the folder of a file system in user space; see `fuse`."""
-    folder = tmp_path / "hanging"
-    folder.mkdir()
-    command = [sys.executable, str(Path(__file__).with_name("fuse.py")), str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        assert server.stdout.readline() == b"mounted\n"
-        yield folder
-        server.stdin.close()
-        server.wait(20)
