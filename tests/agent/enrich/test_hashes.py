@@ -387,7 +387,8 @@ def test_nothing_runs_after_the_end(file: Path, hasher: Callable[..., FileHasher
 def test_the_fuzzy_hash_is_made_only_where_it_is_wanted(
     file: Path, hasher: Callable[..., FileHasher]
 ) -> None:
-    hashes, told = hasher(), []
+    hashes = hasher()
+    told: list[FileFacts | None] = []
     assert hashes.ask(None, [str(file)], told.append, fuzzy=False)
     deadline = time.monotonic() + 60
     while not told:
