@@ -129,6 +129,10 @@ def test_what_the_programs_could_not_leave_out_is_left_out_here(
 ) -> None:
     noise = bytes(tmp_path / "noise" / "a")
     assert changes.take(FileChange(NOW, KEY, DELETE, noise, exact=False)) == ()
+    inside = renamed(tmp_path / "noise" / "a", tmp_path / "noise" / "b")
+    into = renamed(tmp_path / "a", tmp_path / "noise" / "a")
+    assert changes.take(inside) == ()
+    assert changes.take(into) == (into,)
     near = FileChange(NOW, KEY, DELETE, bytes(tmp_path / "noise2"), exact=False)
     assert changes.take(near) == (near,)
 

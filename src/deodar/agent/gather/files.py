@@ -68,7 +68,7 @@ class FileChanges:
             return self._asked.ask(record, [record.path], same=True)
         if isinstance(record, FileClosed):
             return self._closed(record)
-        if self._policy().excludes(record.path):
+        if self._is_excluded(record):
             return ()
         if record.closes and record.identity is not None:
             return self._hold(record, record.identity)
@@ -92,6 +92,11 @@ class FileChanges:
                 break
             found += self._ask(place)
         return [*found, *self._asked.ready(now, last=last)]
+
+    def _is_excluded(self, record: FileChange) -> bool:
+        """What comes out of an excluded folder, or goes into it, is told."""
+        policy = self._policy()
+        return policy.excludes(record.path) and policy.excludes(record.previous or record.path)
 
     def _hold(self, record: FileChange, identity: FileIdentity) -> Sequence[Record]:
         place = (record.key, identity.dev, identity.ino)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 EXCLUDED = ("/var/log/journal", "/run/log/journal")
 """Folders that change all the time, and whose changes say nothing."""
@@ -41,7 +42,12 @@ class FilePolicy:
 
     def excludes(self, path: bytes) -> bool:
         """Whether changes of a file are left out."""
-        return any(path.startswith(below(folder)) for folder in (*NEVER_FILES, *self.excluded))
+        return path.startswith(_prefixes(self.excluded))
+
+
+@lru_cache(8)
+def _prefixes(excluded: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(below(folder) for folder in (*NEVER_FILES, *excluded))
 
 
 def below(folder: str) -> bytes:
