@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from deodar.agent.hashing.budget import BURST, FUZZY_SHARE, Budget
+from deodar.agent.hashing.budget import BURST, FUZZY_SHARE, PROGRAMS_SHARE, Budget
 
 
 class Clock:
@@ -42,4 +42,13 @@ def test_fuzzy_hashes_go_first() -> None:
     assert budget.allows(fuzzy=True)
     budget.spend(BURST * (1 - FUZZY_SHARE))
     assert not budget.allows(fuzzy=True)
+    assert budget.allows()
+
+
+def test_libraries_and_data_leave_the_most_to_programs() -> None:
+    budget = Budget(10, Clock())
+    assert budget.allows(program=False)
+    budget.spend(BURST * (1 - PROGRAMS_SHARE))
+    assert not budget.allows(program=False)
+    assert budget.allows(fuzzy=True)
     assert budget.allows()

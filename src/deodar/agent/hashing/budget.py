@@ -17,6 +17,8 @@ BURST = 10.0
 """Seconds of processor time that can be saved up."""
 FUZZY_SHARE = 0.5
 """The part of it that is kept for the other hashes."""
+PROGRAMS_SHARE = 0.75
+"""The part of it that is kept for programs; the rest is for libraries and data."""
 
 
 class Budget:
@@ -32,9 +34,10 @@ class Budget:
         self._then = clock()
         self._lock = threading.Lock()
 
-    def allows(self, *, fuzzy: bool = False) -> bool:
-        """Return whether another file may be read."""
-        return self.level() > (BURST * FUZZY_SHARE if fuzzy else 0.0)
+    def allows(self, *, fuzzy: bool = False, program: bool = True) -> bool:
+        """Return whether another file may be read, be it for its fuzzy hash."""
+        kept = max(FUZZY_SHARE if fuzzy else 0.0, 0.0 if program else PROGRAMS_SHARE)
+        return self.level() > BURST * kept
 
     def spend(self, seconds: float) -> None:
         """Note what was used."""

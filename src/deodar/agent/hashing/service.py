@@ -116,7 +116,7 @@ class Hashing:
             self._settle(job, keep=True)
         elif facts.size > self._settings.maximum_file_bytes:
             self._skip(job, Skip.SIZE, keep=True)
-        elif not self.budget.allows():
+        elif not self.budget.allows(program=job.fuzzy):
             self._skip(job, Skip.BUDGET, keep=False)
         elif (result := self._ask(job, wire.DIGEST)) is not None:
             bits, md5, sha256 = wire.DIGESTS.unpack(result)
