@@ -27,6 +27,8 @@ from deodar.events.codec import check
 from deodar.events.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deodar.agent.enrich.context import Context
 
 NOW = 1_800_000_000_123_456_789
@@ -234,9 +236,10 @@ def test_processes_of_records_without_an_event_can_be_named_later(context: Conte
     assert process.ended
 
 
-def test_a_process_that_ran_before_is_marked(context: Any) -> None:
+def test_a_process_that_ran_before_is_marked(context: Any, until: Callable[..., Any]) -> None:
     child = subprocess.Popen(["sleep", "600"])
     try:
+        until(lambda: b"600" in Path(f"/proc/{child.pid}/cmdline").read_bytes())
         live = live_process(child.pid)
         assert live is not None
         event = event_of(context, RunningProcess(5_000, live.key))
