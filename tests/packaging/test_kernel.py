@@ -52,7 +52,7 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
         assert f"systemctl {verb} systemd-journald-audit.socket" in advice
 
     audit = emulator.seen("audit", 120)
-    assert audit["during"]["rules"] == 2
+    assert audit["during"]["rules"] >= 2
     assert audit["restarted"]
     assert audit["cleaned"]
     assert audit["waited"]  # the back-off of a first failure
