@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the part `files` writes into its ring. The Python side is parts/files_decode.py. */
+/* What the part `files` writes into its ring. The Python side is parts/files_record.py. */
 #ifndef DEODAR_FILES_RECORDS_H
 #define DEODAR_FILES_RECORDS_H
 
