@@ -47,8 +47,10 @@ def settings() -> AgentSettings:
 
 @pytest.fixture
 def context(settings: AgentSettings) -> Iterator[Any]:
+    from deodar.agent.enrich import converters
     from deodar.agent.enrich.context import Context
 
+    assert converters.MODULES  # all have entered themselves, also for a test that runs alone
     made = Context(
         settings,
         HOST,

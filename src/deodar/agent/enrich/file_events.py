@@ -9,8 +9,9 @@ import os
 from typing import TYPE_CHECKING
 
 from deodar.agent.enrich.context import text
-from deodar.agent.enrich.fields import actor_fields, as_device, file_type
-from deodar.agent.enrich.registry import converts
+from deodar.agent.enrich.fields import as_device, file_type
+from deodar.agent.enrich.fragments import of_actor
+from deodar.agent.enrich.registry import Told, converts
 from deodar.agent.sensors.acts import (
     DeviceOpen,
     FileChange,
@@ -33,11 +34,10 @@ COUNTS = {
 
 
 @converts(FileChange, "filechange")
-def filechange(context: Context, record: FileChange) -> Event:
+def filechange(context: Context, record: FileChange) -> Told:
     """A process created, changed, renamed or deleted a file."""
     previous_folder, previous_name = os.path.split(text(record.previous))
-    return {
-        **actor_fields(context, record),
+    own: Event = {
         **_file_fields("Dropped", record),
         **_content_fields(record),
         "FileOperationType": record.operation.value,
@@ -47,45 +47,45 @@ def filechange(context: Context, record: FileChange) -> Event:
         "PreviousFilePath": previous_folder,
         "PathFromProcess": None if record.exact else 1,
     }
+    return Told(own, (of_actor(context, record),))
 
 
 @converts(FileRepeats, "filechange_repeats")
-def filechange_repeats(context: Context, record: FileRepeats) -> Event:
+def filechange_repeats(context: Context, record: FileRepeats) -> Told:
     """A process changed more files than are told one by one."""
     folder, name = os.path.split(text(record.path))
-    fields = {
-        **actor_fields(context, record),
+    own: Event = {
         "DroppedName": name,
         "DroppedPath": folder,
         "RepeatsFirstTime": record.first_ns // 1000,
         "RepeatsLastTime": record.time_ns // 1000,
     }
-    fields.update({COUNTS[operation]: count for operation, count in record.counts.items()})
-    return fields
+    own.update({COUNTS[operation]: count for operation, count in record.counts.items()})
+    return Told(own, (of_actor(context, record),))
 
 
 @converts(LibraryLoad, "module")
-def module(context: Context, record: LibraryLoad) -> Event:
+def module(context: Context, record: LibraryLoad) -> Told:
     """A process mapped a file as code."""
-    return {
-        **actor_fields(context, record),
+    own: Event = {
         **_file_fields("Dll", record),
         "DllFileAttributes": record.mode or None,
         "DllDeleted": 1 if record.deleted else None,
     }
+    return Told(own, (of_actor(context, record),))
 
 
 @converts(DeviceOpen, "rawdevice")
-def rawdevice(context: Context, record: DeviceOpen) -> Event:
+def rawdevice(context: Context, record: DeviceOpen) -> Told:
     """A process opened a device past the file systems."""
-    return {
-        **actor_fields(context, record),
+    own: Event = {
         "DeviceName": text(record.path),
         "DeviceMajor": record.major,
         "DeviceMinor": record.minor,
         "DeviceKind": "block" if record.block else "character",
         "FileOpenFlags": record.flags,
     }
+    return Told(own, (of_actor(context, record),))
 
 
 def _file_fields(prefix: str, record: FileChange | LibraryLoad) -> Event:
