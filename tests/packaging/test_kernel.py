@@ -32,7 +32,8 @@ def emulator(own_machine, package, server, tmp_path):
     made.stop()
 
 
-def test_the_unit_on_a_kernel_of_its_own(emulator, server):
+@pytest.mark.kind
+def test_the_unit_on_a_kernel_of_its_own(emulator, server, kind):
     boot = emulator.seen("boot", 180)
     assert boot["interfaces"] == ["lo"]  # it is active, and there is no network yet
 
@@ -75,6 +76,17 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server):
     tiers |= {"tier-bpf": "bpf", "after-memory": "bpf"}
     found = {marker: server.find(marker)["SensorTier"] for marker in tiers}
     assert found == tiers
+
+    modules = {"virtio_net": "virtio_net.ko", "dummy": "copied.ko"}
+    for name, file in modules.items():
+        driver = server.find("", EventType="driver", DriverName=name)
+        assert (driver["DriverOperation"], driver["FileName"]) == ("load", file)
+        assert len(driver["Sha256"]) == 64
+        assert driver["LoaderFileFullName"].endswith("/kmod")
+    assert server.find("no-module")["SensorTier"] == "bpf"
+    drivers = [event for event in server.events if event["EventType"] == "driver"]
+    assert not [one for one in drivers if "no-module" in one["StartupParameters"]]
+    kind(17, "modprobe, and insmod of a copy, on Debian's 6.1, found by the events API")
 
     emulator.go_on()
     removal = emulator.seen("removal", 90)

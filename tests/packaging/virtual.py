@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STOCK = Stock("bookworm", "linux-image-cloud-amd64")
 DRIVERS = ("drivers/virtio", "drivers/net/virtio_net.ko", "drivers/net/net_failover.ko",
-           "net/core/failover.ko")  # fmt: skip
+           "net/core/failover.ko", "drivers/net/dummy.ko")  # fmt: skip
 NETWORK = ("-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n")
 GUEST = Path(__file__).with_name("guest.py")
 COMMAND = "/usr/lib/deodar-agent/bin/python3 -IB /root/guest.py"

@@ -40,7 +40,7 @@ def page(seen: Seen | None = None) -> str:
 def _table(seen: Seen) -> Iterator[str]:
     tested = sum(kind.weight for kind in KINDS if seen.get(str(kind.number)))
     total = sum(kind.weight for kind in KINDS)
-    yield f"Found in the SIEM by a test: {tested:.1f} of {total:.1f} points.\n"
+    yield f"Found at the other end by a test: {tested:.1f} of {total:.1f} points.\n"
     yield "| # | Kind | Weight | Event | Fields | Sources | Tested |"
     yield "|---|---|---|---|---|---|---|"
     for kind in KINDS:
@@ -49,7 +49,7 @@ def _table(seen: Seen) -> Iterator[str]:
             kind.title,
             f"{kind.weight:g}",
             _events(kind),
-            ", ".join(f"`{name}`" for name in (*kind.fields, *kind.present)),
+            ", ".join(f"`{name}`" for name in dict.fromkeys(kind.fields + kind.present)),
             ", ".join(f"`{name}`" for name in kind.sources),
             "yes" if seen.get(str(kind.number)) else "**untested**",
         )
@@ -67,7 +67,8 @@ def _events(kind: Kind) -> str:
 
 def _tests(seen: Seen) -> Iterator[str]:
     yield "## What tests saw\n"
-    yield "Each test does the thing in at least two ways and finds the events in the SIEM by SQL.\n"
+    yield "Each does the thing in at least two ways and finds the events in the SIEM by SQL, unless it"
+    yield "says otherwise; and something harmless that looks alike, which gives none.\n"
     yield "| # | Kind | Seen | Test |"
     yield "|---|---|---|---|"
     for kind in KINDS:
