@@ -67,8 +67,8 @@ def _events(kind: Kind) -> str:
 
 def _tests(seen: Seen) -> Iterator[str]:
     yield "## What tests saw\n"
-    yield "Each does the thing in at least two ways and finds the events in the SIEM by SQL, unless it"
-    yield "says otherwise; and something harmless that looks alike, which gives none.\n"
+    yield "Each does the thing in at least two ways and finds the events in the SIEM by SQL, unless"
+    yield "it says otherwise; and something harmless that looks alike, which gives none.\n"
     yield "| # | Kind | Seen | Test |"
     yield "|---|---|---|---|"
     for kind in KINDS:
