@@ -81,7 +81,7 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server, kind):
     for name, file in modules.items():
         driver = server.find("", EventType="driver", DriverName=name)
         assert (driver["DriverOperation"], driver["FileName"]) == ("load", file)
-        assert len(driver["Sha256"]) == 64
+        assert driver["FileFullName"].startswith(("/usr/lib/modules/", "/lib/modules/", "/run/"))
         assert driver["LoaderFileFullName"].endswith("/kmod")
     assert server.find("no-module")["SensorTier"] == "bpf"
     drivers = [event for event in server.events if event["EventType"] == "driver"]
