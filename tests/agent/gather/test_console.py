@@ -7,6 +7,7 @@ import select
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,7 +161,7 @@ def at_terminal(command: list[str], *exchanges: tuple[bytes, bytes]) -> int:
         os.execvp(command[0], command)
     for awaited, keys in exchanges:
         seen, deadline = b"", time.monotonic() + 60
-        while awaited not in seen:
+        while awaited not in seen or not _waits(pid):  # keys that come too early are lost on some
             assert time.monotonic() < deadline, seen
             if select.select([terminal], [], [], 0.2)[0]:
                 seen += os.read(terminal, 4096)
@@ -171,6 +172,11 @@ def at_terminal(command: list[str], *exchanges: tuple[bytes, bytes]) -> int:
     os.close(terminal)
     os.waitpid(pid, 0)
     return pid
+
+
+def _waits(pid: int) -> bool:
+    """Whether a process sleeps: a shell that has written its prompt, until it gets something."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 INPUT = "process_console_interactive_input"
