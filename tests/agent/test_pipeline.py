@@ -163,6 +163,32 @@ def test_packet_is_bounded_by_events_and_by_bytes(
     assert all(size <= transfer.maximum_bytes for size in sizes)
 
 
+def test_what_a_stop_cannot_wait_for_is_counted(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
+) -> None:
+    real = module.line_of
+
+    def slow(context: Context, record: Record) -> Any:
+        time.sleep(0.02)
+        return real(context, record)
+
+    monkeypatch.setattr(module, "line_of", slow)
+    way = rig()
+    source = Scripted([exits(500)])
+    pipeline = way.pipeline(source)
+    pipeline.start()
+    until(lambda: not source.batches)
+    began = time.monotonic()
+    pipeline.stop(0.5)
+    assert time.monotonic() - began < 5
+    told = [event for event in way.events() if event["EventType"] == "telemetry_loss"]
+    made = [event for event in way.events() if event["EventType"] == "process_terminate"]
+    (loss,) = told
+    assert (loss["LostStage"], loss["LostReason"]) == ("queue", module.STOPPED_EARLY)
+    assert 0 < loss["LostCount"] < 500
+    assert loss["LostCount"] + len(made) == 500
+
+
 def test_slow_enrichment_never_holds_up_the_sensor(
     rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
 ) -> None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from deodar.agent.tasks.store import SettingsStore
     from deodar.agent.throttle import Notify
 
-STOP_SENSOR = 5.0
+STOP_SENSOR = 12.0
+"""Seconds for what was seen before the end; with what follows it fits the unit's 30."""
 
 
 @dataclass(frozen=True)

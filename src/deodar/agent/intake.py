@@ -63,6 +63,11 @@ class Intake:
         self._reader = WatchedThread("reader", self._read)
 
     @property
+    def lossless(self) -> bool:
+        """Whether the source can wait, and gives again what was not worked off."""
+        return self._lossless
+
+    @property
     def records(self) -> int:
         """Records that came so far."""
         return self._put

@@ -51,6 +51,9 @@ IDLE_HOUSEKEEPING = 5.0
 REPORT_EVERY = 60.0
 """Seconds between two reports of losses that go on; the first is made at once."""
 GATE = "gate"
+LAST_RECORD = 3.0
+"""Seconds that a stop gives the record that is being worked on, and the last packet."""
+STOPPED_EARLY = "the agent was stopped before it could work off what it had seen"
 _log = logger("agent.pipeline")
 
 
@@ -127,6 +130,8 @@ class Pipeline:
         self._packer = Packer()
         self._batch = Batch(settings.transfer)
         self._next_report = 0.0
+        self._is_late = False
+        """Whether a stop has waited long enough for what is in the queue."""
         self._worker = WatchedThread("worker", self._work)
 
     @property
@@ -166,14 +171,20 @@ class Pipeline:
         self._intake.offer(records)
 
     def stop(self, timeout: float) -> None:
-        """Stop reading, work off the queue, store the last packet; takes `timeout` s at most."""
+        """Stop reading, work off the queue, store the last packet.
+
+        What cannot be worked off within `timeout` seconds is counted as lost.
+        """
         deadline = time.monotonic() + timeout
         self._intake.stop(timeout)
         self._worker.join(max(0.0, deadline - time.monotonic()))
+        if self._worker.is_alive():
+            self._is_late = True
+            self._worker.join(LAST_RECORD)
 
     def _work(self) -> None:
         next_look = time.monotonic() + HOUSEKEEPING
-        while not self._intake.is_over:
+        while not self._intake.is_over and not self._is_late:
             if self._wanted is not self._policy:
                 self._follow_policy(self._wanted)
             wait = min(self._batch.due, next_look) - time.monotonic()
@@ -188,10 +199,18 @@ class Pipeline:
             if batch or self._gatherers.waiting:
                 next_look = min(next_look, now + HOUSEKEEPING)
         self._take_all(self._gatherers.due(time.monotonic(), last=True))
+        self._count_the_rest()
         self._next_report = 0.0
         self._keep_house()
         self._flush()
         self.finished.set()
+
+    def _count_the_rest(self) -> None:
+        """Count what a stop leaves in the queue; a source that can wait gives it once more."""
+        left = self._intake.waiting
+        if left and not self._intake.lossless:
+            now = time.time_ns()
+            self._losses.add(left, "queue", STOPPED_EARLY, now, now)
 
     def _follow_policy(self, policy: PipelinePolicy) -> None:
         if policy.exclusions is not self._policy.exclusions:
@@ -211,6 +230,8 @@ class Pipeline:
 
     def _work_on(self, batch: Sequence[Any]) -> None:
         for record in batch:
+            if self._is_late:
+                return
             if isinstance(record, Told):
                 self._tell(record.event_type, record.fields)
                 continue
