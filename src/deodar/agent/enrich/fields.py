@@ -77,7 +77,7 @@ def facts_fields(facts: FileFacts | None) -> Event:
         "FileSize": facts.size,
         "FileCreationTime": facts.created_us,
         "FileModificationTime": facts.modified_us,
-        "FileType": file_type(facts),
+        "FileType": facts.file_type,
         "Md5": facts.md5,
         "Sha256": facts.sha256,
     }
@@ -126,11 +126,6 @@ def actor_fields(context: Context, record: Act) -> Event:
 def as_device(number: int) -> str:
     """Return a device number of os.stat as "major:minor"."""
     return f"{os.major(number)}:{os.minor(number)}"
-
-
-def file_type(facts: FileFacts) -> int:
-    """Return the format of a file as the field FileType has it."""
-    return facts.file_type
 
 
 def loss_fields(count: int, stage: str, reason: str, first_ns: int, last_ns: int) -> Event:

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from deodar.agent.enrich.context import text
-from deodar.agent.enrich.fields import as_device, file_type
+from deodar.agent.enrich.fields import as_device
 from deodar.agent.enrich.fragments import of_actor
 from deodar.agent.enrich.registry import Told, converts
 from deodar.agent.sensors.acts import (
@@ -117,7 +117,7 @@ def _content_fields(record: FileChange) -> Event:
     if facts is None:
         return {}
     return {
-        "DroppedFileType": file_type(facts),
+        "DroppedFileType": facts.file_type,
         "DroppedFuzzyHash": facts.fuzzy,
         "DroppedEntropy": facts.entropy,
         "DroppedHeader": facts.header,
