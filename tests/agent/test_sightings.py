@@ -62,3 +62,5 @@ def test_of_events_that_are_alike_one_a_second_is_looked_at() -> None:
     assert book.last()[5] == 5_500_000
     book.note(line(12, FileOperationType=1))
     assert book.last()[3] == 6_000_000
+    book.note(line(2, FileOperationType=1))  # the clock was set back
+    assert book.last()[3] == 1_000_000

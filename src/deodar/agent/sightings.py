@@ -39,15 +39,16 @@ class Sightings:
         self._last: dict[int, int] = _read(path) if path is not None else {}
         self._saved: dict[int, int] = dict(self._last)
         self._next = clock() + SAVE_EVERY
-        self._due: dict[tuple[object, ...], int] = {}
+        self._looked: dict[tuple[object, ...], int] = {}
+        """When an event of each sort was looked at last, µs since the epoch."""
 
     def note(self, line: Line) -> None:
         """Take note of an event on its way; of very many that are alike, one in a while."""
         own = line.told.own
         mark = (line.event_type, *[own.get(name) for name in self._finder.telling])
-        if line.time_us < self._due.get(mark, 0):
+        if abs(line.time_us - self._looked.get(mark, -EVERY_US)) < EVERY_US:  # clocks step back too
             return
-        self._due[mark] = line.time_us + EVERY_US
+        self._looked[mark] = line.time_us
         names = {name for one in line.told.fragments for name in one.names}
         known = {name: value for name, value in own.items() if value not in (None, "")}
         identity = {"EventType": line.event_type, "Timestamp": line.time_us}
