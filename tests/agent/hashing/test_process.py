@@ -141,7 +141,7 @@ def test_time_of_one_that_died_counts_too(
 ) -> None:
     digest(process, opened(CONTENT))
     before = sum(spent)
-    large = opened(os.urandom(2_000_000))
+    large = opened(os.urandom(20_000_000))  # seconds of work
     with pytest.raises(ProcessHung):
         process.ask(wire.FUZZY, large, 0.5)
     assert sum(spent) > before
