@@ -173,16 +173,17 @@ class EventsApi:
             return self._log.watermark.value
         reader = self._log.reader
         if self._history is None:
-            return max(0, await self._run(reader.first_seq) - 1)
-        since = now_us() - int(self._history * 1_000_000)
-        return await self._run(reader.seq_before, since)
+            seq = await self._run(reader.first_seq) - 1
+        else:
+            since = now_us() - int(self._history * 1_000_000)
+            seq = await self._run(reader.seq_before, since)
+        return max(seq, self._log.floor)
 
     async def _check_age(self, token: tokens.Token) -> None:
         """Raise TokenError for another log, or when what it would get is out of the window."""
-        if token.epoch != self._log.epoch:
-            raise TokenError("it belongs to another event log: this one was replaced since")
-        if token.seq > self._log.watermark.value:
-            raise TokenError("it is ahead of the event log: an older state was restored")
+        problem = self._log.problem(token.epoch, token.seq)
+        if problem is not None:
+            raise TokenError(problem)
         oldest = now_us() - int(self._settings.window * 1_000_000)
         if token.issued_us >= oldest:
             return
@@ -222,6 +223,8 @@ class EventsApi:
                 self._settings.max_response_bytes - collected.size,
                 position.where,
             )
+            if self._log.problem(self._log.epoch, collected.scanned) is not None:
+                raise TokenError("events behind it were dropped by retention as it was served")
             collected.scanned = found.scanned
             if found.count:
                 collected.parts.append(found.joined)

@@ -15,13 +15,37 @@ if TYPE_CHECKING:
 
     from deodar.columnar.dead_letters import DeadLetterStore
     from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.retention import Account
 
 
-def registry(log: EventLog, dead_letters: DeadLetterStore) -> CollectorRegistry:
-    """Return a registry that shows the event log and the dead letters."""
+def registry(log: EventLog, dead_letters: DeadLetterStore, account: Account) -> CollectorRegistry:
+    """Return a registry that shows the event log, its retention, and the dead letters."""
     made = CollectorRegistry()
     made.register(_Parts(log, dead_letters))
+    made.register(_Retention(log, account))
     return made
+
+
+class _Retention(Collector):
+    def __init__(self, log: EventLog, account: Account) -> None:
+        self._log = log
+        self._account = account
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, counts in (
+            ("days", "Days that retention dropped", self._account.days),
+            ("events", "Events that retention dropped", self._account.events),
+            ("bytes", "Bytes on the disk that retention dropped", self._account.bytes),
+        ):
+            family = CounterMetricFamily(f"deodar_edr_dropped_{name}", text, labels=["reason"])
+            for reason, count in counts.items():
+                family.add_metric([reason], count)
+            yield family
+        for name, text, value in (
+            ("log_bytes", "Bytes of the event log on the disk, once a minute", self._account.size),
+            ("floor_seq", "The last sequence number that retention dropped", self._log.floor),
+        ):
+            yield GaugeMetricFamily(f"deodar_edr_{name}", text, value=value)
 
 
 class _Parts(Collector):

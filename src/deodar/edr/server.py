@@ -23,7 +23,8 @@ from deodar.edr.external_systems import Register
 from deodar.edr.filters import FilterStore
 from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
-from deodar.edr.log import eventlog, retention
+from deodar.edr.keeping import retention
+from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
 from deodar.edr.synchronization import Synchronization
 from deodar.kit.logging import logger
@@ -55,6 +56,7 @@ log = logger("edr.server")
 class WayIn:
     """An opened log with the way into it."""
 
+    engine: Engine
     log: EventLog
     ingest: Ingest
     dead_letters: DeadLetterStore
@@ -108,13 +110,10 @@ async def ingesting(
         letters = installation.directory.path / "dead-letters"
         dead_letters = DeadLetterStore(letters, settings.dead_letter_bytes)
         executor = stack.enter_context(_threads("decode", _DECODERS))
-        async with (
-            eventlog.running(engine, settings, stop) as opened,
-            retention.keeping(engine, installation.settings.retention_days),
-        ):
+        async with eventlog.running(engine, settings, stop) as opened:
             most = settings.max_packet_events
             ingest = Ingest(opened, dead_letters, most, executor)
-            yield WayIn(opened, ingest, dead_letters)
+            yield WayIn(engine, opened, ingest, dead_letters)
 
 
 @contextlib.asynccontextmanager
@@ -126,14 +125,16 @@ async def _parts(
             contextlib.closing(installation.database()) as database,
             _threads("read", _READERS) as readers,
         ):
+            keeper = retention(installation.settings, way_in.engine, way_in.log, database)
             parts = control.Parts(
                 server_id=installation.server_id,
                 log=way_in.log,
                 ingest=way_in.ingest,
                 dead_letters=way_in.dead_letters,
-                registry=metrics.registry(way_in.log, way_in.dead_letters),
+                registry=metrics.registry(way_in.log, way_in.dead_letters, keeper.account),
             )
-            yield parts, _app(installation, parts, database, readers)
+            async with keeper.running():
+                yield parts, _app(installation, parts, database, readers)
 
 
 def _app(

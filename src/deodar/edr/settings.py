@@ -81,6 +81,9 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_port: Port = 0
     # Days that events are kept; 0 keeps them for ever.
     retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 30
+    # Bytes on the disk that the event log may have, as the store packs them; 0 is no limit. The
+    # oldest days go first, and the newest one never does.
+    retention_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     events_api: EventsApi = EventsApi()
     external_systems: ExternalSystems = ExternalSystems()
     ingest: Ingest = Ingest()

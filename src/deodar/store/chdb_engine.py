@@ -10,6 +10,7 @@ What measurements of chDB taught, and what is done here:
 - ``readonly`` cannot be lifted, but it lets several statements, INTO OUTFILE, KILL and some table
   functions of the network through. So users' statements are looked at before they are run.
 - ``DROP TABLE … SYNC`` never returns, so SYNC is taken off; what is dropped is gone at once anyway.
+- The engine does not sync the folder that a new part is renamed into (`deodar.store.durability`).
 - Rows go in from Arrow by the table function ``Python(variable)``, the fastest way there is.
 """
 
@@ -28,6 +29,7 @@ import pyarrow as pa
 from deodar.store import parameters as binding
 from deodar.store.arrow_results import bounded, from_stream
 from deodar.store.columns import ColumnTypes
+from deodar.store.durability import TableFolders
 from deodar.store.engine import NO_LIMITS, NO_PARAMETERS, Limits, deduplication
 from deodar.store.errors import StoreError, StoreUnavailable, from_engine
 from deodar.store.names import quote_name, quote_table, quote_text, setting_name
@@ -80,6 +82,7 @@ class ChdbEngine:
         self._free = self._all = connections
         self._closed = False
         self._types = ColumnTypes(self.query)
+        self._folders = TableFolders(self.query, self._folder)
         self._ownership = Ownership.take(self._folder)
         try:
             # The first connection starts the engine and the last one ends it: hold one throughout.
@@ -158,6 +161,7 @@ class ChdbEngine:
         settings: Settings = dict(ONE_BLOCK)
         settings |= deduplication(deduplication_token, DEDUPLICATION)
         self._insert(table, pa.table(batch), settings)
+        self._folders.sync(table)
 
     def insert_encoded(
         self,

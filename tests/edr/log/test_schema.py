@@ -24,11 +24,11 @@ def test_a_field_has_its_column_or_is_found_in_the_text():
 
 
 def test_preparing_again_keeps_the_epoch_and_an_empty_store_gets_another(engine):
-    first = schema.prepare(engine)
+    first = schema.prepare(engine).current
     assert len(first) == 16
-    assert schema.prepare(engine) == first
+    assert schema.prepare(engine).current == first
     engine.command("TRUNCATE TABLE edr_epoch")
-    assert schema.prepare(engine) != first
+    assert schema.prepare(engine).current != first
 
 
 def test_a_filter_on_any_field_is_a_good_query(engine):

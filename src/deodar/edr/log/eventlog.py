@@ -31,6 +31,7 @@ from deodar.store.errors import QueryError, StoreError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from deodar.edr.log.lineage import Lineage
     from deodar.edr.settings import Ingest as Bounds
     from deodar.store.engine import Engine
 
@@ -70,8 +71,14 @@ class EventLog:
     """An opened log. All methods belong to one event loop; `reader` may be used in threads."""
 
     def __init__(
-        self, engine: Engine, bounds: Bounds, epoch: bytes, last_seq: int, taken: dict[str, int]
+        self,
+        engine: Engine,
+        bounds: Bounds,
+        lineage: Lineage,
+        numbers: tuple[int, int],
+        taken: dict[str, int],
     ) -> None:
+        """`numbers` are the first and the last of the events that are there, 0 for none."""
         self._engine = engine
         self._bounds = bounds
         self._taken = taken
@@ -81,9 +88,10 @@ class EventLog:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._failure: str | None = None
-        self.epoch = epoch
+        self._lineage = lineage
+        self._floor = max(0, numbers[0] - 1)
         self.reader = Reader(engine)
-        self.watermark = Watermark(last_seq)
+        self.watermark = Watermark(numbers[1])
         self.counters = Counters()
 
     @property
@@ -95,6 +103,33 @@ class EventLog:
     def queued(self) -> int:
         """The number of events that wait to be committed."""
         return self._events
+
+    @property
+    def epoch(self) -> bytes:
+        """16 bytes that tell this log from others."""
+        return self._lineage.current
+
+    @property
+    def floor(self) -> int:
+        """The last number that is not to be had any more, 0 when all are there."""
+        return self._floor
+
+    def problem(self, epoch: bytes, seq: int) -> str | None:
+        """Return why a reader cannot go on behind a number that it got in an epoch, or None."""
+        if (problem := self._lineage.problem(epoch, seq)) is not None:
+            return problem
+        if seq > self.watermark.value:
+            return "it is ahead of the event log: an older state was restored"
+        if seq < self._floor:
+            return "it is outdated: events behind it were dropped by retention"
+        return None
+
+    def give_up(self, seq: int) -> None:
+        """Let no reader begin before a number any more: what is up to it is about to go.
+
+        May be called in any thread.
+        """
+        self._floor = max(self._floor, seq)
 
     def was_taken(self, source: str, number: int, first: int = 0) -> bool:
         """Whether a packet of a source, or one after it, has been committed.
@@ -266,12 +301,12 @@ def open_log(engine: Engine, bounds: Bounds) -> EventLog:
 
     Raises StoreError. Call it within the event loop that will use the log.
     """
-    epoch = prepare(engine)
-    last = engine.query(f"SELECT max(seq) FROM {TABLE}").column(0)[0].as_py()  # noqa: S608
+    lineage = prepare(engine)
+    (ends,) = engine.query(f"SELECT min(seq) AS a, max(seq) AS z FROM {TABLE}").to_pylist()  # noqa: S608
     ledger = engine.query(f"SELECT toString(source), max(packet) FROM {TABLE} GROUP BY source")  # noqa: S608
     sources, numbers = (ledger.column(at).to_pylist() for at in (0, 1))
     taken = {_text(source): int(number) for source, number in zip(sources, numbers, strict=True)}
-    return EventLog(engine, bounds, epoch, int(last or 0), taken)
+    return EventLog(engine, bounds, lineage, (int(ends["a"] or 0), int(ends["z"] or 0)), taken)
 
 
 @contextlib.asynccontextmanager

@@ -8,10 +8,10 @@ deduplicated as one.
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from deodar.edr.log.extraction import extracted
+from deodar.edr.log.lineage import EPOCH_TABLE, Lineage, lineage
 from deodar.store.migrations import Migration, migrate
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 COMPONENT = "edr"
 TABLE = "edr_events"
-EPOCH_TABLE = "edr_epoch"
 RESERVED = ("seq", "received", "source", "packet", "raw")
 HOT = (
     "Timestamp",
@@ -82,6 +81,18 @@ MIGRATIONS = (
             """,
         ),
     ),
+    Migration(
+        number=2,
+        name="epochs of restored logs",
+        statements=(
+            f"ALTER TABLE {EPOCH_TABLE} ADD COLUMN IF NOT EXISTS number UInt32",
+            f"ALTER TABLE {EPOCH_TABLE} ADD COLUMN IF NOT EXISTS since UInt64",
+            f"""
+            ALTER TABLE {EPOCH_TABLE}
+            MODIFY SETTING fsync_after_insert = 1, fsync_part_directory = 1
+            """,
+        ),
+    ),
 )
 
 
@@ -92,18 +103,16 @@ _TUNING = {
     "min_parts_to_merge_at_once": "32",
     "max_bytes_to_merge_at_max_space_in_pool": str(4 << 30),
     "auto_statistics_types": "''",
+    # A merged part is synced, too: the parts that it replaces go a few minutes later.
+    "min_rows_to_fsync_after_merge": "1",
 }
 
 
-def prepare(engine: Engine) -> bytes:
-    """Bring the log's tables up to date and return the log's epoch, 16 bytes.
-
-    The epoch is made with the table and kept in it, so that continuation tokens of a log which was
-    lost or replaced are recognised. Raises StoreError.
-    """
+def prepare(engine: Engine) -> Lineage:
+    """Bring the log's tables up to date and return its epochs; raises StoreError."""
     migrate(engine, COMPONENT, MIGRATIONS)
     _tune(engine)
-    return _epoch(engine)
+    return lineage(engine)
 
 
 def quoted(field: Field) -> str:
@@ -116,16 +125,3 @@ def _tune(engine: Engine) -> None:
     for name, value in _TUNING.items():
         if name in known:
             engine.command(f"ALTER TABLE {TABLE} MODIFY SETTING {name} = {value}")
-
-
-def _epoch(engine: Engine) -> bytes:
-    query = f"SELECT epoch FROM {EPOCH_TABLE} ORDER BY created, epoch LIMIT 1"  # noqa: S608
-    found = engine.query(query).column("epoch").to_pylist()
-    if not found:
-        engine.command(
-            f"INSERT INTO {EPOCH_TABLE} VALUES ({{epoch:String}}, now())",  # noqa: S608
-            {"epoch": uuid.uuid4().hex},
-        )
-        found = engine.query(query).column("epoch").to_pylist()
-    value = found[0]
-    return bytes.fromhex(value.decode() if isinstance(value, bytes) else value)
