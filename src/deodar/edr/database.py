@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from deodar.edr import tables_response  # noqa: F401  # its tables belong to the metadata
 from deodar.edr.errors import ControlDataError
 from deodar.edr.tables import audit
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
-HEAD = "0002"
+HEAD = "0003"
 VERSION_TABLE = "deodar_edr_version"
 
 

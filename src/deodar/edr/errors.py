@@ -14,6 +14,11 @@ The tree::
         ├── EnrolmentRefused        an enrolment token or request is not good
         ├── NotThisAgent            an agent reports under another's id than its certificate's
         ├── PolicyProblem           a policy cannot be set or shown
+        ├── AlreadyThere            an id or a name is in use, or a result is there already
+        ├── OrderRefused            a task cannot be given now; the text says why
+        ├── FileRefused             a fetched file cannot be taken; has the HTTP `status`
+        ├── RulesProblem            YARA rules cannot be taken; the text has the compiler's words
+        ├── FeedProblem             a list of hashes cannot be read; says the line
         ├── PartlyTaken             the log has the first part of a packet; send the rest alone
         ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
         ├── LogUnavailable          the event log takes nothing now; repeat later
@@ -79,6 +84,31 @@ class NotThisAgent(EdrError):  # noqa: N818
 
 class PolicyProblem(EdrError):  # noqa: N818
     """A policy cannot be set, or the one that was asked for is not there."""
+
+
+class AlreadyThere(EdrError):  # noqa: N818
+    """What was to be made is there already."""
+
+
+class OrderRefused(EdrError):  # noqa: N818
+    """An endpoint cannot be given a task now."""
+
+
+class FileRefused(EdrError):  # noqa: N818
+    """A part of a fetched file is not taken; `have` is how many bytes of the file are here."""
+
+    def __init__(self, message: str, status: int, have: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.have = have
+
+
+class RulesProblem(EdrError):  # noqa: N818
+    """YARA rules are not good, or there are too many."""
+
+
+class FeedProblem(EdrError):  # noqa: N818
+    """A list of hashes is not one; the text says what is wrong in which line."""
 
 
 class PartlyTaken(EdrError):  # noqa: N818

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.edr import control, metrics, web
 from deodar.edr.agent_api import AgentApi
+from deodar.edr.agent_gate import AgentGate
 from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import ControlDataError
 from deodar.edr.events_api import EventsApi
@@ -27,6 +28,9 @@ from deodar.edr.keeping import retention
 from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
 from deodar.edr.synchronization import Synchronization
+from deodar.edr.tasking import Tasking
+from deodar.edr.tasking.agents import TaskingApi
+from deodar.edr.upkeep import keeping_up
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
 from deodar.kit.serve import Endpoint, serve
@@ -133,12 +137,22 @@ async def _parts(
                 dead_letters=way_in.dead_letters,
                 registry=metrics.registry(way_in.log, way_in.dead_letters, keeper.account),
             )
-            async with keeper.running():
-                yield parts, _app(installation, parts, database, readers)
+            tasking = _tasking(installation, database)
+            app = _app(installation, parts, database, readers, tasking)
+            async with (
+                keeper.running(),
+                tasking.waker.running(stop),
+                keeping_up(tasking.chores),
+            ):
+                yield parts, app
 
 
 def _app(
-    installation: Installation, parts: control.Parts, database: Database, readers: Executor
+    installation: Installation,
+    parts: control.Parts,
+    database: Database,
+    readers: Executor,
+    tasking: Tasking,
 ) -> Starlette:
     """Return the application for agents and external systems."""
     settings = installation.settings
@@ -158,8 +172,9 @@ def _app(
         installation.server_id,
         settings.ingest,
     )
+    gate = AgentGate(Endpoints(database), installation.authority)
     app = Starlette(
-        routes=[*events.routes, *agents.routes],
+        routes=[*events.routes, *agents.routes, *TaskingApi(gate, tasking).routes],
         exception_handlers={
             404: _not_found,
             405: _not_allowed,
@@ -169,6 +184,11 @@ def _app(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _tasking(installation: Installation, database: Database) -> Tasking:
+    settings = installation.settings.tasking
+    return Tasking(database, installation.directory.path, installation.server_id, settings)
 
 
 def _endpoints(installation: Installation, parts: control.Parts, app: Any) -> list[Endpoint]:

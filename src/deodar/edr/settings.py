@@ -66,6 +66,18 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=64 << 10)] = 1024 * MB
 
 
+class Tasking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long agents may wait for orders, and what is kept of what they send."""
+
+    # Seconds after which a waiting agent gets an empty answer and asks again.
+    wait: Annotated[float, msgspec.Meta(ge=0.1, le=300)] = 120.0
+    # Days that ended tasks, and the files that they fetched, are kept.
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
+    max_file_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 256 * MB
+    # All fetched files together; when they fill it, no more is taken until some are deleted.
+    files_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 10_240 * MB
+
+
 class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -87,6 +99,7 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events_api: EventsApi = EventsApi()
     external_systems: ExternalSystems = ExternalSystems()
     ingest: Ingest = Ingest()
+    tasking: Tasking = Tasking()
 
 
 def history_seconds(text: str) -> float | None:
