@@ -19,7 +19,7 @@ import orjson
 from deodar.agent.batch import Batch
 from deodar.agent.enrich.converters import MODULES as _CONVERTERS  # noqa: F401 - enters them
 from deodar.agent.enrich.fields import loss_fields
-from deodar.agent.enrich.registry import TYPES, Event, follow, line_of
+from deodar.agent.enrich.registry import LEVELS, TYPES, Event, follow, line_of
 from deodar.agent.enrich.trust import TrustKeeper
 from deodar.agent.gather.chain import Gatherers
 from deodar.agent.intake import Intake
@@ -93,6 +93,9 @@ class Told(NamedTuple):
 
     event_type: str
     fields: Event
+
+
+_NO_ACTS = frozenset({Told, ReplayBlock, Lost})
 
 
 class Pipeline:
@@ -232,17 +235,17 @@ class Pipeline:
         for record in batch:
             if self._is_late:
                 return
-            if isinstance(record, Told):
+            if type(record) not in _NO_ACTS:
+                self._take_all(self._gatherers.through(record))
+            elif isinstance(record, Told):
                 self._tell(record.event_type, record.fields)
                 continue
-            if isinstance(record, ReplayBlock):
+            elif isinstance(record, ReplayBlock):
                 self._pass_on(record)
             elif isinstance(record, Lost):
                 reason = f"{record.reason} ({record.event})" if record.event else record.reason
                 now = record.time_ns
                 self._losses.add(record.count, record.stage, reason, now, now)
-            else:
-                self._take_all(self._gatherers.through(record))
             self._intake.done(record)
         self.counters.records = self._intake.records
 
@@ -270,8 +273,8 @@ class Pipeline:
         if self._trust is not None and self._trust.excludes(record):
             self.counters.excluded += 1
             return
-        event_type = TYPES[type(record)]
-        level = importance.of(event_type)
+        kind = type(record)
+        event_type, level = TYPES[kind], LEVELS[kind]
         if not self._policy.send:
             self._losses.add(1, GATE, self._policy.gate_reason, record.time_ns, record.time_ns)
             self.counters.gated += 1

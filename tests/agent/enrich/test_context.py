@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 from deodar.agent.enrich import proc
 from deodar.agent.enrich.context import text
 from deodar.agent.enrich.hashes import identity_of
-from deodar.agent.sensors.base import Exec, ProcessKey
+from deodar.agent.enrich.proc import live_process
+from deodar.agent.enrich.processes import Process
+from deodar.agent.sensors.base import UNKNOWN_PROCESS, Exec, Fork, ProcessKey
 
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
 
 GONE = ProcessKey(4_000_000, 10_000_000)
+NOW = 1_800_000_000_000_000_000
+TICK = 10_000_000
 
 
 def test_table_is_filled_with_what_runs_already(context: Context) -> None:
@@ -114,3 +118,33 @@ def test_common_fields_are_the_callers_own_copy(context: Context) -> None:
 
 def test_bytes_that_are_no_text_stay_visible() -> None:
     assert text(b"caf\xc3\xa9\xff") == "café\\xff"
+
+
+def test_a_child_in_the_same_place_is_in_the_same_container(context: Context) -> None:
+    parent = Process(ProcessKey(4_100_000, TICK), container_id="ab" * 32, mount_ns=77)
+    context.processes.put(parent)
+    own = ProcessKey(os.getpid(), TICK)  # which /proc would say is in none
+    inside = context.started(Exec(NOW, own, parent.key, [b"x"], exe=b"/x", mount_ns=77))
+    assert inside.container_id == "ab" * 32
+    outside = context.started(Exec(NOW, own, parent.key, [b"x"], exe=b"/x", mount_ns=78))
+    assert outside.container_id == ""
+    gone = ProcessKey(4_100_001, TICK)
+    assert context.started(Exec(NOW, gone, parent.key, [b"x"], mount_ns=78)).container_id
+
+
+def test_a_copy_is_as_its_parent_was_when_it_was_made(context: Context) -> None:
+    parent, child = ProcessKey(4_100_000, TICK), ProcessKey(4_100_001, TICK)
+    context.started(Exec(NOW, parent, UNKNOWN_PROCESS, [b"one"], exe=b"/bin/one"))
+    context.expected(Fork(NOW, child, parent, uid=7))
+    context.started(Exec(NOW, parent, UNKNOWN_PROCESS, [b"two"], exe=b"/bin/two"))
+    found = context.processes.get(child)
+    assert found is not None
+    assert (found.image.exe, found.uid, found.parent) == ("/bin/one", 7, parent)
+
+
+def test_the_mount_namespace_of_a_running_process_is_known(context: Context) -> None:
+    live = live_process(os.getpid())
+    assert live is not None
+    found = context.processes.find(live.key)
+    assert found is not None
+    assert found.mount_ns == int(os.readlink("/proc/self/ns/mnt")[5:-1])

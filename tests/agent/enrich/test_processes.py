@@ -88,3 +88,30 @@ def test_later_process_of_the_same_pid_is_not_taken_for_the_earlier() -> None:
     processes = ProcessTable(10, lambda pid: process(pid, 9 * TICK))
     assert processes.find(ProcessKey(7, TICK)) is None
     assert processes.find(ProcessKey(0, 0)) is None
+
+
+def test_an_expected_process_is_made_when_it_is_first_asked_for() -> None:
+    processes = table()
+    made: list[int] = []
+
+    def make() -> Process:
+        made.append(1)
+        return process(5, 3 * TICK)
+
+    processes.expect(ProcessKey(5, 3 * TICK), make)
+    assert made == []
+    found = processes.get(ProcessKey(5, 3 * TICK + 1))
+    assert found is not None
+    assert processes.get(ProcessKey(5, 0)) is found
+    assert made == [1]
+
+
+def test_a_process_that_comes_by_itself_is_expected_no_more() -> None:
+    processes = table()
+    processes.expect(ProcessKey(5, TICK), lambda: process(5))
+    other = process(5)
+    processes.put(other)
+    assert processes.get(ProcessKey(5, TICK)) is other
+    processes.end(other, 0)
+    processes.end(process(6), KEPT_AFTER_EXIT_NS + 1)
+    assert processes.get(ProcessKey(5, TICK)) is None

@@ -97,9 +97,7 @@ class Context:
         Without `look_up` its file is not read now, but only if it is asked for later.
         """
         parent = self.processes.find(record.parent)
-        container = proc.container_id(record.key.pid)
-        if container is None:  # gone already; containers are left by nobody, so the parent's holds
-            container = parent.container_id if parent else ""
+        container = _container_id(record, parent)
         process = Process(
             key=record.key,
             parent=parent.key if parent else record.parent,
@@ -113,26 +111,24 @@ class Context:
             container_id=container,
             container_pid=proc.inner_pid(record.key.pid) if container else 0,
             cgroup_id=record.cgroup_id,
+            mount_ns=record.mount_ns,
         )
         self.processes.put(process)
         return process
 
     def forked(self, record: Fork) -> Process:
         """Put a process that is a copy of its parent into the table, and return it."""
-        parent = self.processes.find(record.parent)
-        if parent is None:
-            image = Image(exe=text(record.comm), looked_up=True)
-            child = Process(record.child, record.parent, image)
-        else:
-            child = Process(record.child, parent.key, parent.image)
-            child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
-            child.container_id = parent.container_id
-            if child.container_id:
-                child.container_pid = proc.inner_pid(record.child.pid)
-        child.uid, child.euid = record.uid, record.euid
-        child.login_uid, child.session_id = record.login_uid, record.session_id
+        child = _copy(record, self.processes.find(record.parent))
         self.processes.put(child)
         return child
+
+    def expected(self, record: Fork) -> None:
+        """Let a copy be found in the table, as its parent was when it was made."""
+        parent = self.processes.find(record.parent)
+        if parent is not None and parent.container_id:  # its own number there is to be asked now
+            self.processes.put(_copy(record, parent))
+        else:
+            self.processes.expect(record.child, lambda: _copy(record, parent))
 
     def ended(self, record: Exit) -> Process | None:
         """Note the end of a process; returns it, None when it is not known."""
@@ -158,18 +154,21 @@ class Context:
         self.hasher.close()
 
     def _image(self, record: Exec, *, look_up: bool) -> Image:
-        exe = os.fsdecode(record.exe)
-        paths = [f"/proc/{record.key.pid}/exe"] if record.inode is not None else []
-        if exe and not record.deleted:
-            roots = (f"/proc/{record.key.pid}/root", f"/proc/{record.parent.pid}/root", "")
-            paths += [root + exe for root in roots]
-        facts = self.hasher.facts(record.inode, paths) if paths and look_up else None
+        facts = self.hasher.at_hand(record.inode) or (self._facts(record) if look_up else None)
         return Image(
             exe=shared_text(record.exe or record.filename or record.comm),
             command_line=command_line.join(record.argv or [record.exe]),
             facts=facts,
             looked_up=look_up,
         )
+
+    def _facts(self, record: Exec) -> FileFacts | None:
+        exe = os.fsdecode(record.exe)
+        paths = [f"/proc/{record.key.pid}/exe"] if record.inode is not None else []
+        if exe and not record.deleted:
+            roots = (f"/proc/{record.key.pid}/root", f"/proc/{record.parent.pid}/root", "")
+            paths += [root + exe for root in roots]
+        return self.hasher.facts(record.inode, paths) if paths else None
 
 
 def text(value: bytes) -> str:
@@ -181,6 +180,34 @@ def text(value: bytes) -> str:
 def shared_text(value: bytes) -> str:
     """Return `text`, the same object for the same bytes: thousands of processes have it."""
     return text(value)
+
+
+def _container_id(record: Exec, parent: Process | None) -> str:
+    """Return the container of a process; /proc is asked when its parent is in another place.
+
+    Each container has a mount namespace of its own, and nobody leaves one.
+    """
+    if parent is None:
+        return proc.container_id(record.key.pid) or ""
+    if record.mount_ns and record.mount_ns == parent.mount_ns:
+        return parent.container_id
+    found = proc.container_id(record.key.pid)
+    return parent.container_id if found is None else found
+
+
+def _copy(record: Fork, parent: Process | None) -> Process:
+    if parent is None:
+        image = Image(exe=text(record.comm), looked_up=True)
+        child = Process(record.child, record.parent, image)
+    else:
+        child = Process(record.child, parent.key, parent.image)
+        child.cwd, child.tty, child.cgroup_id = parent.cwd, parent.tty, parent.cgroup_id
+        child.container_id, child.mount_ns = parent.container_id, parent.mount_ns
+        if child.container_id:
+            child.container_pid = proc.inner_pid(record.child.pid)
+    child.uid, child.euid = record.uid, record.euid
+    child.login_uid, child.session_id = record.login_uid, record.session_id
+    return child
 
 
 def _find_live(pid: int) -> Process | None:
@@ -203,4 +230,5 @@ def _process(live: proc.LiveProcess) -> Process:
         tty=live.tty,
         container_id=container,
         container_pid=proc.inner_pid(live.key.pid) if container else 0,
+        mount_ns=live.mount_ns,
     )

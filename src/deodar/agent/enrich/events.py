@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deodar.agent.enrich.fields import as_device, content_fields, parent_ids
-from deodar.agent.enrich.fragments import of_owner, of_parent, of_process
+from deodar.agent.enrich.fields import content_fields, parent_ids
+from deodar.agent.enrich.fragments import of_owner, of_parent, of_process, of_start
 from deodar.agent.enrich.registry import Told, converts
 from deodar.agent.sensors.acts import RunningProcess
 from deodar.agent.sensors.base import Exec, Exit, Fork
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 def process(context: Context, record: Exec) -> Told:
     """A program was started."""
     process = context.started(record)
-    own: Event = {
-        **_kernel_fields(record),
-        **content_fields(context, process),
-        "LogonRemoteHost": context.logons.remote_host(process.tty),
-    }
-    return Told(own, (of_process(context, process), of_parent(context, process)))
+    own: Event = {}
+    if record.argv_truncated:
+        own["StartupParametersTruncated"] = 1
+    if record.deleted:
+        own["FileDeleted"] = 1
+    if record.in_memory:
+        own["FileMemoryBacked"] = 1
+    if process.tty:
+        own["LogonRemoteHost"] = context.logons.remote_host(process.tty)
+    start = of_start(context, record, process)
+    return Told(own, (start, of_process(context, process), of_parent(context, process)))
 
 
 @converts(RunningProcess, "process")
@@ -68,23 +73,3 @@ def process_terminate(context: Context, record: Exit) -> Told:
     if process is not None:
         process.told = None  # it has acted for the last time, and stays in the table for a while
     return Told(own, (fragment,))
-
-
-def _kernel_fields(record: Exec) -> Event:
-    """Return what only the kernel knows, and only at the start of a program."""
-    fields: Event = {
-        "StartupParametersTruncated": 1 if record.argv_truncated else None,
-        "FileDeleted": 1 if record.deleted else None,
-        "FileMemoryBacked": 1 if record.in_memory else None,
-        "FileAttributes": record.mode or None,
-        "Gid": record.gid,
-        "EffectiveGid": record.egid,
-        "Capabilities": f"{record.caps:x}" if record.caps else None,
-        "MountNamespace": record.mount_ns or None,
-        "PidNamespace": record.pid_ns or None,
-    }
-    if record.inode is not None:
-        fields["FileDevice"] = as_device(record.inode.dev)
-        fields["FileInode"] = record.inode.ino
-        fields["FileLastChangeTime"] = record.inode.ctime_ns // 1000
-    return fields

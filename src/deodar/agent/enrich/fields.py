@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deodar.agent.enrich.hashes import FileFacts
     from deodar.agent.enrich.processes import Process
     from deodar.agent.enrich.registry import Event
-    from deodar.agent.sensors.base import Act, ProcessKey
+    from deodar.agent.sensors.base import Act, Exec, ProcessKey
 
 
 def owner_fields(context: Context, key: ProcessKey, process: Process | None) -> Event:
@@ -94,6 +94,23 @@ def content_fields(context: Context, process: Process) -> Event:
         "FileEntropy": facts.entropy,
         "FuzzyHash": facts.fuzzy,
     }
+
+
+def start_fields(record: Exec) -> Event:
+    """Return what only the kernel knows, and only at the start of a program."""
+    fields: Event = {
+        "FileAttributes": record.mode or None,
+        "Gid": record.gid,
+        "EffectiveGid": record.egid,
+        "Capabilities": f"{record.caps:x}" if record.caps else None,
+        "MountNamespace": record.mount_ns or None,
+        "PidNamespace": record.pid_ns or None,
+    }
+    if record.inode is not None:
+        fields["FileDevice"] = as_device(record.inode.dev)
+        fields["FileInode"] = record.inode.ino
+        fields["FileLastChangeTime"] = record.inode.ctime_ns // 1000
+    return fields
 
 
 def parent_ids(context: Context, process: Process) -> Event:

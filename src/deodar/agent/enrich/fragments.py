@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from deodar.agent.enrich.fields import (
+    content_fields,
     identity_fields,
     owner_fields,
     parent_fields,
+    start_fields,
     surrounding_fields,
 )
+from deodar.agent.hashing.facts import Rest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deodar.agent.enrich.context import Context
     from deodar.agent.enrich.hashes import FileFacts
     from deodar.agent.enrich.processes import Process
     from deodar.agent.enrich.registry import Event
-    from deodar.agent.sensors.base import Act, ProcessKey
+    from deodar.agent.sensors.base import Act, Exec, ProcessKey
 
 SHARED_FOR = 60.0
 """Seconds after which names of accounts and containers are looked up again."""
@@ -43,10 +48,15 @@ NOTHING = Fragment(b"")
 
 def fragment(fields: Event) -> Fragment:
     """Return fields as a fragment; those that are None or "" are left out."""
+    text = text_of(fields)
+    names = frozenset(name for name, value in fields.items() if value is not None and value != "")
+    return Fragment(text, names) if text else NOTHING
+
+
+def text_of(fields: Event) -> bytes:
+    """Return the text of a fragment, for fields that are told once."""
     known = {name: value for name, value in fields.items() if value is not None and value != ""}
-    if not known:
-        return NOTHING
-    return Fragment(b"," + orjson.dumps(known)[1:-1], frozenset(known))
+    return b"," + orjson.dumps(known)[1:-1] if known else b""
 
 
 def of_process(context: Context, process: Process) -> Fragment:
@@ -55,7 +65,7 @@ def of_process(context: Context, process: Process) -> Fragment:
     kept = process.told
     if kept is None or kept[0] is not facts:
         around = _surroundings(context, process, facts)
-        text = fragment(identity_fields(context, process)).text + around.text
+        text = text_of(identity_fields(context, process)) + around.text
         kept = process.told = (facts, Fragment(text, around.names))
     return kept[1]
 
@@ -66,14 +76,34 @@ def _surroundings(context: Context, process: Process, facts: FileFacts | None) -
         process.image.exe, process.uid, process.euid, process.login_uid, process.session_id,
         process.cwd, process.tty, process.container_id, process.cgroup_id,
     )  # fmt: skip
+    return _shared(context, key, facts, lambda: surrounding_fields(context, process))
+
+
+def of_start(context: Context, record: Exec, process: Process) -> Fragment:
+    """Return what starts of the same program have in common, beside what `of_process` tells."""
+    key = (
+        record.inode, record.mode, record.gid, record.egid, record.caps,
+        record.mount_ns, record.pid_ns,
+    )  # fmt: skip
+    facts = context.facts(process)
+    if facts is not None:
+        process.image.is_told = facts.rest is not Rest.COMING
+    return _shared(
+        context, key, facts, lambda: start_fields(record) | content_fields(context, process)
+    )
+
+
+def _shared(
+    context: Context, key: tuple[object, ...], facts: FileFacts | None, make: Callable[[], Event]
+) -> Fragment:
+    """Return the fragment of `key`; it is made anew for other facts, and after a while."""
     shared = context.shared_fragments
     kept = shared.get(key)
     now = time.monotonic()
     if kept is None or kept[0] is not facts or kept[2] < now:
         if len(shared) >= MOST_SHARED:
             shared.clear()
-        made = fragment(surrounding_fields(context, process))
-        kept = shared[key] = (facts, made, now + SHARED_FOR)
+        kept = shared[key] = (facts, fragment(make()), now + SHARED_FOR)
     return kept[1]
 
 

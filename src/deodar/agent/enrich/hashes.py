@@ -100,6 +100,14 @@ class FileHasher:
             return None
         return self._of_open_file(opened, paths)
 
+    def at_hand(self, identity: FileIdentity | None) -> FileFacts | None:
+        """Return the facts about a file if all of them are known already."""
+        found = self._cache.get(identity)
+        if found is None or found.rest is not Rest.NOTHING:
+            return None
+        self.hits += 1
+        return found
+
     def latest(self, facts: FileFacts) -> FileFacts:
         """Return what is known by now of a file whose facts were not complete."""
         if facts.rest is not Rest.COMING or facts.identity is None:

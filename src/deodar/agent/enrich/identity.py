@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 CLOCK_TICK_NS = 10_000_000
 """Unit of process start times in /proc (USER_HZ is 100 on every Linux)."""
 
+PID_BITS = 22
+"""No kernel gives higher pids (PID_MAX_LIMIT)."""
+
 CACHED = 1024
 """Ids that are kept: each event names a process and its parent, most of them more than once."""
 
@@ -27,6 +30,11 @@ def to_tick(key: ProcessKey) -> ProcessKey:
     twice within 10 ms: all other pids come first.
     """
     return ProcessKey(key.pid, key.start - key.start % CLOCK_TICK_NS)
+
+
+def place(key: ProcessKey) -> int:
+    """Return a number that is the same for keys which `to_tick` makes equal."""
+    return key.start // CLOCK_TICK_NS << PID_BITS | key.pid
 
 
 class UniquePids:

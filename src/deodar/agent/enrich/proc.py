@@ -52,6 +52,8 @@ class LiveProcess:
     session_id: int | None
     cwd: bytes
     tty: str
+    mount_ns: int
+    """Number of its mount namespace; 0 when it could not be read."""
 
 
 def every_process(proc: Path = PROC) -> Iterator[LiveProcess]:
@@ -84,6 +86,7 @@ def live_process(pid: int, proc: Path = PROC) -> LiveProcess | None:
         session_id=_number_or_none(folder / "sessionid"),
         cwd=link_target(folder / "cwd"),
         tty=terminal_name(stat.terminal),
+        mount_ns=_namespace(folder / "ns/mnt"),
     )
 
 
@@ -170,6 +173,12 @@ def link_target(path: str | Path) -> bytes:
         return os.readlink(os.fsencode(path)).removesuffix(b" (deleted)")  # noqa: PTH115 - bytes
     except OSError:
         return b""
+
+
+def _namespace(link: Path) -> int:
+    """Return the number of a namespace, which its link tells as "mnt:[4026531841]"."""
+    number = link_target(link).rpartition(b"[")[2].removesuffix(b"]")
+    return int(number) if number.isdigit() else 0
 
 
 def _user_ids(folder: Path) -> tuple[int, int]:

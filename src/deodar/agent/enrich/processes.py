@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deodar.agent.enrich.identity import to_tick
+from deodar.agent.enrich.identity import place
 from deodar.agent.sensors.base import UNKNOWN_PROCESS, ProcessKey
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Process:
     container_pid: int = 0
     """Its number in the container; 0 when it is not known."""
     cgroup_id: int = 0
+    mount_ns: int = 0
+    """Number of its mount namespace; 0 when it is not known."""
     ended: bool = False
     trust: int | None = None
     """How far the exclusions in force trust it (exclusions.Trust); None when not asked yet."""
@@ -71,9 +73,12 @@ class ProcessTable:
     def __init__(self, limit: int, find_live: Callable[[int], Process | None]) -> None:
         self._limit = limit
         self._find_live = find_live
-        self._processes: dict[ProcessKey, Process] = {}
-        self._newest: dict[int, ProcessKey] = {}
-        self._ended: deque[tuple[int, ProcessKey]] = deque()
+        self._processes: dict[int, Process] = {}
+        """By the place of their keys (`identity.place`), as everything here."""
+        self._newest: dict[int, int] = {}
+        self._ended: deque[tuple[int, int, int]] = deque()
+        """When they ended, their places and pids."""
+        self._expected: dict[int, Callable[[], Process]] = {}
 
     def __len__(self) -> int:
         return len(self._processes)
@@ -83,27 +88,42 @@ class ProcessTable:
 
     def get(self, key: ProcessKey) -> Process | None:
         """Return the process of a key; with a start of 0, the newest one of that pid."""
-        if key.start == 0:
-            key = self._newest.get(key.pid, key)
-        return self._processes.get(to_tick(key))
+        at = place(key) if key.start else self._newest.get(key.pid, key.pid)
+        found = self._processes.get(at)
+        if found is None and at in self._expected:
+            found = self._expected.pop(at)()
+            self.put(found)
+        return found
 
     def find(self, key: ProcessKey) -> Process | None:
         """Return the process of a key from the table, else from the host if it still lives."""
         process = self.get(key)
         if process is None and key.pid:
             process = self._find_live(key.pid)
-            if process is None or (key.start and to_tick(process.key) != to_tick(key)):
+            if process is None or (key.start and place(process.key) != place(key)):
                 return None
             self.put(process)
         return process
 
     def put(self, process: Process) -> None:
         """Remember a process, in place of what was known under its key."""
-        process.key = to_tick(process.key)
-        self._processes[process.key] = process
-        self._newest[process.key.pid] = process.key
+        key = process.key
+        at = place(key)
+        self._processes[at] = process
+        self._newest[key.pid] = at
+        if self._expected:
+            self._expected.pop(at, None)
         if len(self._processes) > self._limit:
             self._make_room()
+
+    def expect(self, key: ProcessKey, make: Callable[[], Process]) -> None:
+        """Let `make` tell of a process when it is first asked for: most of them never are.
+
+        Whoever calls this sees to it that not too many are waited for: `put` ends it.
+        """
+        at = place(key)
+        self._expected[at] = make
+        self._newest[key.pid] = at
 
     def forget_trust(self) -> None:
         """Let the trust of every process be found out anew: the exclusions have changed."""
@@ -114,17 +134,18 @@ class ProcessTable:
         """Note that a process has ended; it is forgotten some seconds later."""
         if not process.ended:
             process.ended = True
-            self._ended.append((time_ns, process.key))
+            self._ended.append((time_ns, place(process.key), process.key.pid))
         while self._ended and self._ended[0][0] < time_ns - KEPT_AFTER_EXIT_NS:
-            self._forget(self._ended.popleft()[1])
+            self._forget(*self._ended.popleft()[1:])
 
     def _make_room(self) -> None:
         if self._ended:
-            self._forget(self._ended.popleft()[1])
+            self._forget(*self._ended.popleft()[1:])
         else:
-            self._forget(next(iter(self._processes)))
+            at, oldest = next(iter(self._processes.items()))
+            self._forget(at, oldest.key.pid)
 
-    def _forget(self, key: ProcessKey) -> None:
-        self._processes.pop(key, None)
-        if self._newest.get(key.pid) == key:
-            del self._newest[key.pid]
+    def _forget(self, at: int, pid: int) -> None:
+        self._processes.pop(at, None)
+        if self._newest.get(pid) == at:
+            del self._newest[pid]

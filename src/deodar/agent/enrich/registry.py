@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 
-from deodar.agent.enrich.fragments import fragment
+from deodar.agent.enrich.fragments import text_of
 from deodar.agent.sensors.base import Exec, Exit, Fork
+from deodar.events import importance
 
 if TYPE_CHECKING:
     from deodar.agent.enrich.context import Context
     from deodar.agent.enrich.fragments import Fragment
     from deodar.agent.sensors.base import Record
+    from deodar.events.importance import Importance
 
 Event = dict[str, Any]
 R = TypeVar("R")
@@ -47,6 +49,9 @@ Converter = Callable[["Context", R], "Event | Told"]
 TYPES: dict[type[Any], str] = {}
 """The type of the event that is made of each kind of record."""
 
+LEVELS: dict[type[Any], Importance] = {}
+"""How important that event is."""
+
 CONVERTERS: dict[type[Any], Converter[Any]] = {}
 
 
@@ -58,6 +63,7 @@ def converts(kind: type[R], event_type: str) -> Callable[[Converter[R]], Convert
 
     def enter(function: Converter[R]) -> Converter[R]:
         TYPES[kind] = event_type
+        LEVELS[kind] = importance.of(event_type)
         CONVERTERS[kind] = function
         return function
 
@@ -70,14 +76,16 @@ def line_of(context: Context, record: Record) -> Line:
     event_type, time_us = TYPES[kind], record.time_ns // 1000
     made = CONVERTERS[kind](context, record)
     told = made if isinstance(made, Told) else Told(made)
-    head = b'{%b,"Id":"%b","Timestamp":%d,"EventType":"%b"' % (
+    own = text_of(told.own) if told.own else b""
+    text = b'{%b,"Id":"%b","Timestamp":%d,"EventType":"%b"%b%b}' % (
         context.common_text(),
         next(context.event_ids).encode(),
         time_us,
         event_type.encode(),
+        b"".join([one.text for one in told.fragments]),
+        own,
     )
-    parts = [one.text for one in told.fragments]
-    return Line(b"".join((head, *parts, fragment(told.own).text, b"}")), event_type, time_us, told)
+    return Line(text, event_type, time_us, told)
 
 
 def event_of(context: Context, record: Record) -> Event:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from deodar.agent.sensors.base import Record
 
@@ -47,14 +47,15 @@ class Gatherers:
     def __init__(self, gatherers: Iterable[Gatherer]) -> None:
         """Raises ValueError when two take the same kind."""
         self._all = tuple(gatherers)
-        self._takes: dict[type[Any], Gatherer] = {}
-        self._sees: dict[type[Any], list[Gatherer]] = {}
+        self._take: dict[type[Any], Callable[[Any], Sequence[Record]]] = {}
+        self._see: dict[type[Any], list[Callable[[Any], Sequence[Record]]]] = {}
         for gatherer in self._all:
             for kind in gatherer.takes:
-                if self._takes.setdefault(kind, gatherer) is not gatherer:
+                if kind in self._take:
                     raise ValueError(f"two gatherers take {kind.__name__}")
+                self._take[kind] = gatherer.take
             for kind in gatherer.sees:
-                self._sees.setdefault(kind, []).append(gatherer)
+                self._see.setdefault(kind, []).append(gatherer.see)
 
     @property
     def waiting(self) -> int:
@@ -64,12 +65,12 @@ class Gatherers:
     def through(self, record: Record) -> Sequence[Record]:
         """Return what comes of a record, in order: mostly the record itself."""
         kind = type(record)
-        seeing = self._sees.get(kind)
-        taking = self._takes.get(kind)
-        if seeing is None:
-            return (record,) if taking is None else taking.take(record)
-        before = [one for gatherer in seeing for one in gatherer.see(record)]
-        return [*before, *(taking.take(record) if taking is not None else (record,))]
+        before: list[Record] = []
+        for see in self._see.get(kind, ()):
+            before += see(record)
+        take = self._take.get(kind)
+        found = (record,) if take is None else take(record)
+        return [*before, *found] if before else found
 
     def due(self, now: float, *, last: bool = False) -> list[Record]:
         """Return what has waited long enough; everything at the `last`."""

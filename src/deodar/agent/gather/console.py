@@ -112,9 +112,11 @@ class Consoles:
 
     def see(self, record: Any) -> Sequence[Record]:
         """Return what a process held that ends, or runs another program."""
-        places = tuple(self._places.get(record.key, ()))
-        found = [one for place in places for one in self._end(place)]
-        self._runners.pop(record.key, None)
+        found: list[Record] = []
+        if self._places or self._runners:
+            places = tuple(self._places.get(record.key, ()))
+            found = [one for place in places for one in self._end(place)]
+            self._runners.pop(record.key, None)
         if isinstance(record, Exec):
             script = script_of(record)
             if script is not None and script.kind == "stdin":

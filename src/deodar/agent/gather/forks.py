@@ -1,7 +1,7 @@
 """Forks that run a program at once are no events of their own: the program's start tells of both.
 
 A fork is held back until its child runs a program, ends, or has lived for a second without. The
-child is in the table of processes from the beginning, for what it does in between.
+child is found in the table of processes from the beginning, for what it does in between.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from deodar.agent.enrich.identity import to_tick
-from deodar.agent.enrich.registry import follow
+from deodar.agent.enrich.identity import place
 from deodar.agent.sensors.base import Exec, Exit, Fork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deodar.agent.enrich.context import Context
-    from deodar.agent.sensors.base import ProcessKey, Record
+    from deodar.agent.sensors.base import Record
     from deodar.agent.settings import AgentSettings
 
 HELD_FOR = 1.0
@@ -32,7 +31,7 @@ class Forks:
 
     def __init__(self, context: Context, _settings: AgentSettings) -> None:
         self._context = context
-        self._held: dict[ProcessKey, tuple[float, Fork]] = {}
+        self._held: dict[int, tuple[float, Fork]] = {}
 
     @property
     def waiting(self) -> int:
@@ -46,15 +45,15 @@ class Forks:
         """
         if not record.child.start:
             return (record,)
-        follow(self._context, record)
-        self._held[to_tick(record.child)] = (time.monotonic() + HELD_FOR, record)
+        self._context.expected(record)
+        self._held[place(record.child)] = (time.monotonic() + HELD_FOR, record)
         if len(self._held) <= MOST:
             return ()
         return (self._held.pop(next(iter(self._held)))[1],)
 
     def see(self, record: Exec | Exit) -> Sequence[Record]:
         """Forget the fork of a process that runs a program now; let go that of one that ends."""
-        held = self._held.pop(to_tick(record.key), None)
+        held = self._held.pop(place(record.key), None)
         return () if held is None or isinstance(record, Exec) else (held[1],)
 
     def due(self, now: float, *, last: bool = False) -> Sequence[Record]:

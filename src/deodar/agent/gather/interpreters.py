@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -108,8 +109,12 @@ def _syntax(record: Exec) -> tuple[Syntax | None, Sequence[bytes]]:
         name = _base(record.argv[0]) if record.argv else name
         if name in MULTIPLE and arguments:
             name, arguments = arguments[0], arguments[1:]
-    syntax = SYNTAXES.get(name) or SYNTAXES.get(_VERSION.sub(b"", name))
-    return syntax, arguments
+    return _syntax_of(name), arguments
+
+
+@lru_cache(maxsize=1024)
+def _syntax_of(name: bytes) -> Syntax | None:
+    return SYNTAXES.get(name) or SYNTAXES.get(_VERSION.sub(b"", name))
 
 
 def _read(syntax: Syntax, arguments: Sequence[bytes]) -> Script | None:

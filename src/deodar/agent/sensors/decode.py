@@ -81,7 +81,7 @@ def _exec(buffer: Buffer, at: int, length: int, offset: int) -> Exec:
         join_path(bytes(buffer[cwd:argv]), flags & CWD_TRUNCATED),
         _text(bytes(buffer[paths:exe])),
         _text(comm),
-        terminal(_text(tty).decode("ascii", "replace")),
+        _terminal(tty),
         uid, gid, euid, egid, suid,
         None if login_uid == NOT_SET else login_uid,
         None if session_id == NOT_SET else session_id,
@@ -147,10 +147,16 @@ def split_argv(raw: bytes) -> list[bytes]:
     return raw.removesuffix(b"\0").split(b"\0")
 
 
+@lru_cache(maxsize=2048)
 def join_path(names: bytes, truncated: int) -> bytes:
     """Return the path whose names come leaf first; one without its first folders starts with ..."""
     parts = names.split(b"\0")[-2::-1]
     return (b".../" if truncated else b"/") + b"/".join(parts)
+
+
+@lru_cache(maxsize=256)
+def _terminal(raw: bytes) -> str:
+    return terminal(_text(raw).decode("ascii", "replace"))
 
 
 def terminal(name: str) -> str:
