@@ -147,4 +147,4 @@ def test_the_mount_namespace_of_a_running_process_is_known(context: Context) -> 
     assert live is not None
     found = context.processes.find(live.key)
     assert found is not None
-    assert found.mount_ns == int(os.readlink("/proc/self/ns/mnt")[5:-1])
+    assert found.mount_ns == int(Path("/proc/self/ns/mnt").readlink().name[5:-1])
