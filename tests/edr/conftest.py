@@ -23,7 +23,7 @@ from deodar.kit.children import Child
 from deodar.tls import certificates, contexts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from deodar.store.engine import Engine
@@ -62,6 +62,15 @@ def make_older(engine: Engine, us: int) -> None:
     engine.command("TRUNCATE TABLE edr_events")
     engine.command("INSERT INTO edr_events SELECT * FROM older")
     engine.command("DROP TABLE older")
+
+
+async def until(holds: Callable[[], Awaitable[Any]]) -> None:
+    """Wait until a condition holds; fails when it does not within the limit."""
+    for _ in range(int(LIMIT / 0.05)):
+        if await holds():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("it did not come to hold")
 
 
 class System:

@@ -211,10 +211,3 @@ def test_names_that_fit_nothing_or_several_are_told(register):
     register.accept("1")
     with pytest.raises(NotKnown, match="accepted already"):
         register.accept("1")
-
-
-def test_the_time_of_the_last_fetch_is_noted(register):
-    register.authorise(caller())
-    register.accept("siem")
-    register.note_fetch(caller())
-    assert now_us() - register.list()[0].last_fetch_us < 60_000_000

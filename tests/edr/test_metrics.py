@@ -10,7 +10,7 @@ from deodar.edr.log.retention import AGE, SIZE, Account, Day, Dropped
 from deodar.edr.settings import Ingest
 
 
-async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path):
+async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path, database):
     letters = DeadLetterStore(tmp_path / "dead")
     async with eventlog.running(engine, Ingest(group_delay=0)) as log:
         registry = metrics.registry(log, letters, Account())

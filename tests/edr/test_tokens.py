@@ -56,6 +56,19 @@ def test_the_reason_says_whose_fault_it_is():
         assert words in caught.value.reason
 
 
+def test_with_the_logs_epoch_a_change_and_another_server_are_told_apart():
+    text = tokens.seal(KEY, "s", tokens.Token(b"e" * 16, bytes(16), 1, 2))
+    end = "A" if text[-2] != "A" else "B"
+    changed = text[:-2] + end + text[-1]
+    for sent, key, epoch, words in (
+        (changed, KEY, b"e" * 16, "it was changed"),
+        (text, b"x" * 32, b"o" * 16, "it was issued by another server"),
+    ):
+        with pytest.raises(TokenError) as caught:
+            tokens.unseal(key, "s", sent, epoch.__eq__)
+        assert caught.value.reason.endswith(words)
+
+
 def test_only_no_filter_has_the_digest_of_no_filter():
     assert tokens.filter_digest("") == tokens.NO_FILTER
     assert tokens.filter_digest("a") != tokens.NO_FILTER

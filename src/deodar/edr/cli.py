@@ -21,6 +21,7 @@ from deodar.edr import (
     cli_endpoints,
     cli_external_systems,
     cli_policy,
+    cli_settings,
     durations,
     output,
 )
@@ -46,6 +47,7 @@ app.add_typer(cli_external_systems.app, name="external-systems")
 app.add_typer(cli_endpoints.app, name="endpoints")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_policy.app, name="policy")
+app.add_typer(cli_settings.app, name="settings")
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from deodar.edr import output
 from deodar.edr.external_systems import Register
 from deodar.edr.installation import open_
+from deodar.edr.local import LocalServer
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
+from deodar.edr.progress import Standing, without_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,12 @@ _COLUMNS = {
     "last_seen_us": "Last seen",
     "last_fetch_us": "Last fetch",
 }
+_BEHIND = {
+    "fetched_events": "Events fetched",
+    "behind_events": "Events behind",
+    "behind_seconds": "Seconds behind",
+}
+_NOTHING = "No external system has asked yet."
 
 
 @app.command("list")
@@ -42,9 +51,18 @@ def list_(
     state: Annotated[str | None, typer.Option(help="pending, accepted or rejected.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show external systems and pending requests."""
-    with _register(directory) as register:
-        _show(register.list(state), as_json=as_json)
+    """Show external systems and pending requests, and how far behind each is (if it runs)."""
+    running = LocalServer(open_(directory).directory.socket)
+    if running.answers():
+        found = msgspec.json.decode(running.get("/external-systems"), type=list[Standing])
+        found = [one for one in found if state in (None, one.state)]
+    else:
+        with _register(directory) as register:
+            found = without_log(register.list(state))
+    if as_json:
+        output.print_json(*found)
+    else:
+        output.print_table({**_COLUMNS, **_BEHIND}, found, _NOTHING)
 
 
 @app.command()
@@ -84,4 +102,4 @@ def _show(systems: list[ExternalSystem], *, as_json: bool) -> None:
     if as_json:
         output.print_json(*systems)
     else:
-        output.print_table(_COLUMNS, systems, "No external system has asked yet.")
+        output.print_table(_COLUMNS, systems, _NOTHING)

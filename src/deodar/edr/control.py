@@ -5,6 +5,7 @@ Only the owner of the server's folder can open the socket, so nothing is asked f
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from starlette.routing import Route
 
 from deodar import __version__
 from deodar.edr import importer, web
-from deodar.edr.errors import LogUnavailable
+from deodar.edr.errors import ControlDataError, LogUnavailable
 from deodar.edr.ingest import Ingest, Origin, Receipt, TooManyEvents
+from deodar.edr.progress import standings
 from deodar.kit.body import BodyError, read_body
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from deodar.columnar.dead_letters import DeadLetterStore
+    from deodar.edr.external_systems import Register
     from deodar.edr.log.eventlog import EventLog
 
 _BODY = importer.CHUNK_BYTES + importer.LONGEST_LINE
@@ -58,6 +61,7 @@ class Parts:
     log: EventLog
     ingest: Ingest
     dead_letters: DeadLetterStore
+    register: Register
     registry: CollectorRegistry
     url: str = ""
 
@@ -70,6 +74,7 @@ def control_app(parts: Parts) -> Starlette:
             Route("/status", control.status, methods=["GET"]),
             Route("/import", control.take, methods=["POST"]),
             Route("/metrics", control.metrics, methods=["GET"]),
+            Route("/external-systems", control.external_systems, methods=["GET"]),
         ]
     )
 
@@ -99,7 +104,17 @@ class _Control:
         )
 
     async def metrics(self, _request: Request) -> Response:
-        return Response(generate_latest(self._parts.registry), media_type=CONTENT_TYPE_LATEST)
+        # In a thread: the external systems' share comes from the database and the store.
+        text = await asyncio.to_thread(generate_latest, self._parts.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    async def external_systems(self, _request: Request) -> Response:
+        """Tell how far each external system has got."""
+        try:
+            found = await asyncio.to_thread(standings, self._parts.register, self._parts.log)
+        except ControlDataError as error:
+            return web.refusal(503, str(error), 5)
+        return web.answer(found)
 
     async def take(self, request: Request) -> Response:
         """Take one part of an import."""

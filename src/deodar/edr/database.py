@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
-HEAD = "0003"
+HEAD = "0004"
 VERSION_TABLE = "deodar_edr_version"
 
 

@@ -7,6 +7,7 @@ The tree::
         ├── BadRequest              a request's parameters are wrong; the text says which
         ├── DurationError           a text is no ISO 8601 duration; says where
         ├── TokenError              a continuation token cannot be used; `reason` says why
+        ├── TooManyRequests         an external system asks more than it may; repeat later
         ├── ControlDataError        the database of control data cannot be used
         ├── NotKnown                no external system, endpoint or token goes by that name
         ├── Ambiguous               several external systems or endpoints go by that name
@@ -56,6 +57,14 @@ class TokenError(EdrError):
     def __init__(self, reason: str) -> None:
         super().__init__("Continuation token not found")
         self.reason = reason
+
+
+class TooManyRequests(EdrError):  # noqa: N818
+    """An external system asks more often than it may; `retry_after` is in whole seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
 
 
 class ControlDataError(EdrError):

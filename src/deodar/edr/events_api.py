@@ -19,7 +19,7 @@ from starlette.routing import Route
 from deodar import kedrql
 from deodar.edr import durations, events_query, tokens, web
 from deodar.edr.database import now_us
-from deodar.edr.errors import BadRequest, TokenError
+from deodar.edr.errors import BadRequest, TokenError, TooManyRequests
 from deodar.edr.external_system import Access, Caller, valid_id
 from deodar.edr.log.schema import quoted
 from deodar.edr.settings import history_seconds
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from deodar.edr.admission import Admission, Key
     from deodar.edr.events_query import EventsQuery
     from deodar.edr.external_systems import Register
     from deodar.edr.filters import FilterStore
+    from deodar.edr.live_settings import LiveSettings
     from deodar.edr.log.eventlog import EventLog
     from deodar.edr.log.reader import Joined
+    from deodar.edr.progress import Progress
     from deodar.edr.settings import EventsApi as Settings
 
 CONFLICT = (
@@ -56,8 +59,9 @@ log = logger("edr.events_api")
 
 @dataclass(frozen=True)
 class Position:
-    """Where a request goes on: behind the number `seq`, with a filter."""
+    """Where a request goes on: behind the number `seq`, with a filter; and for whom."""
 
+    key: Key
     seq: int
     digest: bytes
     where: kedrql.Sql | None
@@ -83,7 +87,9 @@ class EventsApi:
         register: Register,
         filters: FilterStore,
         key: bytes,
-        settings: Settings,
+        settings: LiveSettings,
+        admission: Admission,
+        progress: Progress,
         executor: Executor,
     ) -> None:
         """`key` signs the tokens; `executor` runs the reads of the store."""
@@ -91,9 +97,14 @@ class EventsApi:
         self._register = register
         self._filters = filters
         self._key = key
-        self._settings = settings
+        self._live = settings
+        self._admission = admission
+        self._progress = progress
         self._executor = executor
-        self._history = history_seconds(settings.history)
+
+    @property
+    def _settings(self) -> Settings:
+        return self._live.current.events_api
 
     @property
     def routes(self) -> list[Route]:
@@ -106,12 +117,14 @@ class EventsApi:
             given = events_query.parameters(*_target(request))
             if given is None:
                 return web.refusal(404, "Not Found")
-            refused = await self._authorise(request)
-            if refused is not None:
-                return refused
-            return await self._answer(request, events_query.parse(given, self._settings))
+            caller = _caller(request)
+            if caller is None:
+                return web.refusal(401, "Unauthorized")
+            return await self._admit(request, caller, given)
         except BadRequest as error:
             return web.refusal(400, f"Bad Request: {error}")
+        except TooManyRequests as error:
+            return web.refusal(429, str(error), error.retry_after)
         except TokenError as error:
             system = request.path_params["system"]
             log.warning("token_refused", id=system, reason=error.reason)
@@ -120,11 +133,18 @@ class EventsApi:
             log.warning("store_failed", reason=str(error))
             return web.refusal(503, "Service Unavailable: the event log cannot be read", 5)
 
-    async def _authorise(self, request: Request) -> Response | None:
+    async def _admit(self, request: Request, caller: Caller, given: dict[str, str]) -> Response:
+        """Answer a caller who may read, and not too often."""
+        key, settings = (caller.id, caller.digest), self._settings
+        self._admission.check(key, settings.rate)
+        refused = await self._authorise(caller)
+        if refused is not None:
+            return refused
+        with self._admission.admitted(key, settings.rate, settings.requests_at_once):
+            return await self._answer(request, caller, events_query.parse(given, settings))
+
+    async def _authorise(self, caller: Caller) -> Response | None:
         """Return the refusal of a caller who may not read, or None."""
-        caller = _caller(request)
-        if caller is None:
-            return web.refusal(401, "Unauthorized")
         if not valid_id(caller.id):
             raise BadRequest("the external system id in the URL is not a UUID or similar name")
         access = await asyncio.to_thread(self._register.authorise, caller)
@@ -132,50 +152,51 @@ class EventsApi:
             return web.refusal(409, CONFLICT)
         return None if access is Access.GRANTED else web.refusal(401, "Unauthorized")
 
-    async def _answer(self, request: Request, query: EventsQuery) -> Response:
-        system = request.path_params["system"]
-        position = await self._position(system, query)
+    async def _answer(self, request: Request, caller: Caller, query: EventsQuery) -> Response:
+        position = await self._position(caller, query)
         loop = asyncio.get_running_loop()
         began = loop.time()
         stop = request.scope.get("state", {}).get("stop")
         collected = await web.unless_gone(request, self._collect(position, query, stop))
         if collected is None:
             return Response(status_code=499)  # nobody is there to see it
-        caller = _caller(request)
-        if caller is None or (
-            loop.time() - began > _RECHECK_AFTER
-            and not await asyncio.to_thread(self._register.still_granted, caller)
-        ):
+        waited = loop.time() - began > _RECHECK_AFTER
+        if waited and not await asyncio.to_thread(self._register.still_granted, caller):
             return web.refusal(401, "Unauthorized")
-        await asyncio.to_thread(self._register.note_fetch, caller)
+        self._progress.note(caller, collected.scanned, collected.count)
         token = tokens.Token(self._log.epoch, position.digest, collected.scanned, now_us())
-        return await self._respond(request, collected, tokens.seal(self._key, system, token))
+        return await self._respond(request, collected, tokens.seal(self._key, caller.id, token))
 
-    async def _position(self, system: str, query: EventsQuery) -> Position:
+    async def _position(self, caller: Caller, query: EventsQuery) -> Position:
         """Return where to go on; raises TokenError or BadRequest."""
-        text = query.filter
+        system, key, text = caller.id, (caller.id, caller.digest), query.filter
         where = _compiled(text) if text else None
         if not query.token:
             seq = await self._beginning()
             digest = await asyncio.to_thread(self._filters.keep, system, text)
-            return Position(seq, digest, where)
-        token = tokens.unseal(self._key, system, query.token)
+            return Position(key, seq, digest, where)
+        token = tokens.unseal(self._key, system, query.token, self._is_ours)
         await self._check_age(token)
         if text:
             digest = await asyncio.to_thread(self._filters.keep, system, text)
-            return Position(token.seq, digest, where)
+            return Position(key, token.seq, digest, where)
         text = await asyncio.to_thread(self._filters.text, system, token.filter)
-        return Position(token.seq, token.filter, _compiled(text) if text else None)
+        return Position(key, token.seq, token.filter, _compiled(text) if text else None)
+
+    def _is_ours(self, epoch: bytes) -> bool:
+        """Whether an epoch is one of this log."""
+        return self._log.problem(epoch, self._log.floor) is None
 
     async def _beginning(self) -> int:
         """Return the number behind which an initial request begins."""
-        if self._history == 0:
+        history = history_seconds(self._settings.history)
+        if history == 0:
             return self._log.watermark.value
         reader = self._log.reader
-        if self._history is None:
+        if history is None:
             seq = await self._run(reader.first_seq) - 1
         else:
-            since = now_us() - int(self._history * 1_000_000)
+            since = now_us() - int(history * 1_000_000)
             seq = await self._run(reader.seq_before, since)
         return max(seq, self._log.floor)
 
@@ -215,14 +236,15 @@ class EventsApi:
         """Read what is in the log now, at least once, no longer than the deadline."""
         upto = self._log.watermark.value
         while collected.scanned < upto and not collected.full:
-            found = await self._run(
-                self._log.reader.read,
-                collected.scanned,
-                upto,
-                query.max_events - collected.count,
-                self._settings.max_response_bytes - collected.size,
-                position.where,
-            )
+            async with self._admission.reading(position.key):
+                found = await self._run(
+                    self._log.reader.read,
+                    collected.scanned,
+                    upto,
+                    query.max_events - collected.count,
+                    max(1, self._settings.max_response_bytes - collected.size),
+                    position.where,
+                )
             if self._log.problem(self._log.epoch, collected.scanned) is not None:
                 raise TokenError("events behind it were dropped by retention as it was served")
             collected.scanned = found.scanned

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -34,6 +35,8 @@ class ExternalSystem(msgspec.Struct, frozen=True):
     last_seen_us: int
     last_fetch_us: int
     decided_us: int
+    last_seq: int
+    fetched_events: int
 
     def problem(self, at_us: int) -> str | None:
         """Return what is wrong with the certificate's dates at a time, or None."""
@@ -58,7 +61,7 @@ class Caller:
     ip: str
     certificate: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the certificate, lower-case hex."""
         return certificates.fingerprint(self.certificate)

@@ -60,6 +60,10 @@ class Register:
         self._database = database
         self._rules = rules
 
+    def follow(self, rules: Rules) -> None:
+        """Let other rules hold from now on."""
+        self._rules = rules
+
     def authorise(self, caller: Caller) -> Access:
         """Decide on one request and note that it was seen; a new caller becomes a pending request.
 
@@ -137,17 +141,6 @@ class Register:
             _forget_filters(connection, found.id)
             record(connection, "external-system delete", found.id, _story(found))
             return found
-
-    def note_fetch(self, caller: Caller) -> None:
-        """Note that a caller got events just now."""
-        match = (table.c.ip == caller.ip) & (table.c.digest == caller.digest)
-        now = now_us()
-        due = match & (table.c.last_fetch_us < now - _SEEN_EVERY_US)
-        with self._database.read() as connection:
-            wanted = connection.execute(select(table.c.number).where(due)).first()
-        if wanted is not None:
-            with self._database.write() as connection:
-                connection.execute(update(table).where(due).values(last_fetch_us=now))
 
     def _find(self, connection: Connection, caller: Caller, digest: str) -> ExternalSystem | None:
         exact = select(table).where(table.c.ip == caller.ip, table.c.digest == digest)

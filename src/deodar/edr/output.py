@@ -56,6 +56,8 @@ def plain(value: object) -> str:
 def _cell(name: str, value: Any) -> Text:
     if name.endswith("_us"):
         return Text(moment(value))
+    if value is None:
+        return Text("-")
     return Text(plain(value))
 
 

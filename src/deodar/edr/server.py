@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.edr import control, metrics, web
+from deodar.edr.admission import Admission
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.agent_gate import AgentGate
 from deodar.edr.enrolment import Endpoints
@@ -25,9 +26,12 @@ from deodar.edr.filters import FilterStore
 from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
 from deodar.edr.keeping import retention
+from deodar.edr.live_settings import LiveSettings, SettingsStore
 from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
+from deodar.edr.progress import Progress
 from deodar.edr.synchronization import Synchronization
+from deodar.edr.systems_metrics import SystemsMetrics
 from deodar.edr.tasking import Tasking
 from deodar.edr.tasking.agents import TaskingApi
 from deodar.edr.upkeep import keeping_up
@@ -39,7 +43,6 @@ from deodar.tls.contexts import any_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from concurrent.futures import Executor
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -129,41 +132,52 @@ async def _parts(
             contextlib.closing(installation.database()) as database,
             _threads("read", _READERS) as readers,
         ):
-            keeper = retention(installation.settings, way_in.engine, way_in.log, database)
+            settings = installation.settings
+            keeper = retention(settings, way_in.engine, way_in.log, database)
+            live = LiveSettings(SettingsStore(database, settings), settings)
+            register = Register(database, settings.external_systems)
+            admission, progress = Admission(), Progress(database)
+            registry = metrics.registry(way_in.log, way_in.dead_letters, keeper.account)
+            registry.register(SystemsMetrics(way_in.log, register, admission))
             parts = control.Parts(
                 server_id=installation.server_id,
                 log=way_in.log,
                 ingest=way_in.ingest,
                 dead_letters=way_in.dead_letters,
-                registry=metrics.registry(way_in.log, way_in.dead_letters, keeper.account),
+                register=register,
+                registry=registry,
             )
+            live.subscribe(lambda now: register.follow(now.external_systems))
             tasking = _tasking(installation, database)
-            app = _app(installation, parts, database, readers, tasking)
+            events = EventsApi(
+                parts.log,
+                register,
+                FilterStore(database),
+                installation.token_key,
+                live,
+                admission,
+                progress,
+                readers,
+            )
             async with (
                 keeper.running(),
+                live.followed(),
+                progress.written(),
                 tasking.waker.running(stop),
                 keeping_up(tasking.chores),
             ):
-                yield parts, app
+                yield parts, _app(installation, parts, database, events, tasking)
 
 
 def _app(
     installation: Installation,
     parts: control.Parts,
     database: Database,
-    readers: Executor,
+    events: EventsApi,
     tasking: Tasking,
 ) -> Starlette:
     """Return the application for agents and external systems."""
     settings = installation.settings
-    events = EventsApi(
-        parts.log,
-        Register(database, settings.external_systems),
-        FilterStore(database),
-        installation.token_key,
-        settings.events_api,
-        readers,
-    )
     agents = AgentApi(
         Endpoints(database),
         parts.ingest,

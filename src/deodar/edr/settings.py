@@ -32,6 +32,9 @@ class EventsApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content_type: Literal["application/json", "application/octet-stream"] = "application/json"
     max_response_bytes: Annotated[int, msgspec.Meta(ge=64 << 10, le=256 * MB)] = 32 * MB
     max_filter_length: Annotated[int, msgspec.Meta(ge=16, le=65_536)] = 8192
+    # Of each external system, by each server: requests a second (0 for no limit), and open ones.
+    rate: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 50.0
+    requests_at_once: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 16
 
 
 class ExternalSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""The tables of control data: external systems, endpoints, policies, tokens, filters, audit.
+"""The tables of control data: external systems, endpoints, policies, tokens, settings, audit.
 
 Times are µs since the epoch in 64-bit integers, so that SQLite and PostgreSQL keep the same.
 The migrations in ``deodar.edr.migrations`` make these tables; a test holds both equal.
@@ -37,6 +37,9 @@ external_systems = Table(
     Column("last_seen_us", BigInteger, nullable=False),
     Column("last_fetch_us", BigInteger, nullable=False, server_default="0"),
     Column("decided_us", BigInteger, nullable=False, server_default="0"),
+    # The last sequence number that was scanned for it, and how many events it got in all.
+    Column("last_seq", BigInteger, nullable=False, server_default="0"),
+    Column("fetched_events", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("ip", "digest", name="uq_external_systems_ip_digest"),
     Index("ix_external_systems_id", "id"),
     Index("ix_external_systems_state", "state", "last_seen_us"),
@@ -102,6 +105,16 @@ filters = Table(
     Column("digest", String(32), primary_key=True),
     Column("text", Text, nullable=False),
     Column("used_us", BigInteger, nullable=False),
+)
+
+# What was changed of the settings while servers run; `value` is JSON.
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("user", String(128), nullable=False),
 )
 
 audit = Table(

@@ -14,8 +14,12 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deodar.edr.errors import TokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _VERSION = 1
 _BODY = struct.Struct(">B16s16s16sQQ")
@@ -53,12 +57,15 @@ def seal(key: bytes, system: str, token: Token) -> str:
     return base64.urlsafe_b64encode(body + _mac(key, body)).rstrip(b"=").decode()
 
 
-def unseal(key: bytes, system: str, text: str) -> Token:
+def unseal(
+    key: bytes, system: str, text: str, is_ours: Callable[[bytes], bool] | None = None
+) -> Token:
     """Return what a token's text stands for.
 
-    Raises TokenError when it is damaged, from another key, or another system's.
+    Raises TokenError when it was changed, comes from another server, or is another system's. With
+    `is_ours`, which knows the epochs of this server's log, the error tells the first two apart.
     """
-    body = _verified(key, text)
+    body = _verified(key, text, is_ours)
     version, epoch, holder, filter_, seq, issued_us = _BODY.unpack(body)
     if version != _VERSION:
         raise TokenError(f"its version {version} is not known")
@@ -67,7 +74,7 @@ def unseal(key: bytes, system: str, text: str) -> Token:
     return Token(epoch=epoch, filter=filter_, seq=seq, issued_us=issued_us)
 
 
-def _verified(key: bytes, text: str) -> bytes:
+def _verified(key: bytes, text: str, is_ours: Callable[[bytes], bool] | None) -> bytes:
     if len(text) != TOKEN_LENGTH:
         raise TokenError(f"it has {len(text)} characters instead of {TOKEN_LENGTH}")
     try:
@@ -76,8 +83,14 @@ def _verified(key: bytes, text: str) -> bytes:
         raise TokenError("it is not base64url text") from error
     body, mac = data[: _BODY.size], data[_BODY.size :]
     if not hmac.compare_digest(mac, _mac(key, body)):
-        raise TokenError("its signature is wrong: damaged, or issued by another server")
+        raise TokenError(f"its signature is wrong: {_whose(body, is_ours)}")
     return body
+
+
+def _whose(body: bytes, is_ours: Callable[[bytes], bool] | None) -> str:
+    if is_ours is None:
+        return "it was changed, or issued by another server"
+    return "it was changed" if is_ours(_BODY.unpack(body)[1]) else "it was issued by another server"
 
 
 def _mac(key: bytes, body: bytes) -> bytes:

@@ -6,6 +6,7 @@ its local socket or another listener.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -29,7 +30,8 @@ def metrics_app(registry: CollectorRegistry) -> App:
         if scope["type"] != "http":
             return
         allowed = scope["method"] in ("GET", "HEAD")
-        body = generate_latest(registry) if allowed else b"use GET\n"
+        # In a thread: a part may have to ask a database for its values.
+        body = await asyncio.to_thread(generate_latest, registry) if allowed else b"use GET\n"
         headers = [
             (b"content-type", CONTENT_TYPE_LATEST.encode() if allowed else b"text/plain"),
             (b"content-length", str(len(body)).encode()),
