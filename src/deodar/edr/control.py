@@ -65,6 +65,24 @@ class Parts:
     registry: CollectorRegistry
     url: str = ""
 
+    def status(self) -> Status:
+        """Return how the server does."""
+        counters = self.log.counters
+        return Status(
+            version=__version__,
+            pid=os.getpid(),
+            url=self.url,
+            server_id=self.server_id,
+            last_seq=self.log.watermark.value,
+            events=counters.events,
+            packets=counters.packets,
+            queued=self.log.queued,
+            waiting_requests=self.log.watermark.waiting,
+            dead_letters=self.dead_letters.count,
+            dead_letters_dropped=self.dead_letters.dropped,
+            failure=self.log.failure,
+        )
+
 
 def control_app(parts: Parts) -> Starlette:
     """Return the application for the local socket."""
@@ -84,24 +102,7 @@ class _Control:
         self._parts = parts
 
     async def status(self, _request: Request) -> Response:
-        parts = self._parts
-        counters = parts.log.counters
-        return web.answer(
-            Status(
-                version=__version__,
-                pid=os.getpid(),
-                url=parts.url,
-                server_id=parts.server_id,
-                last_seq=parts.log.watermark.value,
-                events=counters.events,
-                packets=counters.packets,
-                queued=parts.log.queued,
-                waiting_requests=parts.log.watermark.waiting,
-                dead_letters=parts.dead_letters.count,
-                dead_letters_dropped=parts.dead_letters.dropped,
-                failure=parts.log.failure,
-            )
-        )
+        return web.answer(self._parts.status())
 
     async def metrics(self, _request: Request) -> Response:
         # In a thread: the external systems' share comes from the database and the store.

@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from deodar.edr import tables_response  # noqa: F401  # its tables belong to the metadata
+from deodar.edr import (
+    audit_chain,
+    tables_response,  # noqa: F401  # its tables belong to the metadata
+    tables_users,  # noqa: F401
+)
+from deodar.edr.acting import actor
 from deodar.edr.errors import ControlDataError
-from deodar.edr.tables import audit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "deodar_edr_version"
 
 
@@ -44,14 +48,16 @@ def sqlite_url(path: Path) -> str:
 class Database:
     """An opened database, its tables up to date; safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, audit_key: bytes = b"") -> None:
         """Open the database at an SQLAlchemy URL and bring its tables up to date.
 
-        Raises ControlDataError when it cannot be reached or was made by a newer release.
+        `audit_key` is the one of the audit trail's chain. Raises ControlDataError when it cannot
+        be reached or was made by a newer release.
         """
         self._shown = _shown(url)
         try:
-            self._engine = _engine(url)
+            keyed = {audit_chain.KEY_OPTION: audit_key}
+            self._engine = _engine(url).execution_options(**keyed)
             _make_private(url)
             if _revision(self._engine) != HEAD:
                 with _only_one(url):
@@ -88,16 +94,25 @@ class Database:
 
 
 def record(
-    connection: Connection, action: str, subject: str, details: str = "", user: str = ""
+    connection: Connection,
+    action: str,
+    subject: str,
+    details: str = "",
+    user: str = "",
+    *,
+    before: str = "",
+    after: str = "",
 ) -> None:
-    """Add an audit row within the transaction of the change that it tells of."""
-    row = {"time_us": now_us(), "action": action, "subject": subject, "details": details}
-    connection.execute(audit.insert().values(**row, user=user or this_user()))
+    """Add an audit row within the transaction of the change that it tells of.
 
-
-def this_user() -> str:
-    """Return who runs this process, as audit rows name them."""
-    return f"uid {os.getuid()}"
+    Who did it is `user`, or whoever acts now; `before` and `after` are what was changed, without
+    secrets.
+    """
+    who = actor()
+    row = {"time_us": now_us(), "action": action[:64], "subject": subject[:256], "details": details}
+    changed = {"before": before, "after": after}
+    named = {"user": (user or who.name)[:128], "address": who.address[:64]}
+    audit_chain.append(connection, row | changed | named)
 
 
 def _engine(url: str) -> Engine:

@@ -21,6 +21,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deodar.edr import audit_chain
 from deodar.edr import settings as edr_settings
 from deodar.edr.database import Database, sqlite_url
 from deodar.edr.errors import EdrError
@@ -75,7 +76,8 @@ class Installation:
     def database(self) -> Database:
         """Open the database of control data; raises ControlDataError."""
         default = sqlite_url(self.directory.path / "edr.db")
-        return Database(self.settings.database or default)
+        key = audit_chain.derive_key(self.token_key)
+        return Database(self.settings.database or default, key)
 
 
 def init(path: Path, settings: EdrSettings) -> Installation:

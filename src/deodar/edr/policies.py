@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from deodar.edr.database import now_us, record, this_user
+from deodar.edr.acting import actor
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import PolicyProblem
 from deodar.edr.tables import policies, policy_versions
 from deodar.tasks.check import flatten
@@ -130,7 +131,7 @@ class Policies:
             name=name,
             version=present.version + 1 if present else 1,
             made_us=now_us(),
-            user=this_user(),
+            user=actor().name,
             settings=settings,
         )
         text = None if settings is None else msgspec.json.encode(settings).decode()

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.edr import control, metrics, web
 from deodar.edr.admission import Admission
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.agent_gate import AgentGate
+from deodar.edr.api import app as api
+from deodar.edr.api.services import Services
 from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import ControlDataError
 from deodar.edr.events_api import EventsApi
@@ -188,7 +191,12 @@ def _app(
     )
     gate = AgentGate(Endpoints(database), installation.authority)
     app = Starlette(
-        routes=[*events.routes, *agents.routes, *TaskingApi(gate, tasking).routes],
+        routes=[
+            *events.routes,
+            *agents.routes,
+            *TaskingApi(gate, tasking).routes,
+            _management(Services(installation, database, parts, tasking)),
+        ],
         exception_handlers={
             404: _not_found,
             405: _not_allowed,
@@ -203,6 +211,10 @@ def _app(
 def _tasking(installation: Installation, database: Database) -> Tasking:
     settings = installation.settings.tasking
     return Tasking(database, installation.directory.path, installation.server_id, settings)
+
+
+def _management(services: Services) -> Mount:
+    return Mount(api.PREFIX, app=api.make(services))
 
 
 def _endpoints(installation: Installation, parts: control.Parts, app: Any) -> list[Endpoint]:

@@ -117,6 +117,7 @@ settings = Table(
     Column("user", String(128), nullable=False),
 )
 
+# Each row's hash covers the row before it; `deodar.edr.audit_chain` says how.
 audit = Table(
     "audit",
     metadata,
@@ -126,4 +127,17 @@ audit = Table(
     Column("action", String(64), nullable=False),
     Column("subject", String(256), nullable=False),
     Column("details", Text, nullable=False, server_default=""),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("before", Text, nullable=False, server_default=""),
+    Column("after", Text, nullable=False, server_default=""),
+    Column("hash", String(64), nullable=False, server_default=""),
+)
+
+# One row: the last number and hash of the audit trail. Writers hold it one after another.
+audit_chain = Table(
+    "audit_chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
 )

@@ -1,0 +1,50 @@
+"""The API's application, for the server to mount at `PREFIX`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from deodar import __version__
+from deodar.edr.api import problems
+from deodar.edr.api.gate import Gate
+from deodar.edr.api.resources import RESOURCES
+from deodar.kit.errors import DeodarError
+
+if TYPE_CHECKING:
+    from deodar.edr.api.services import Services
+
+PREFIX = "/api/v1"
+_ABOUT = """\
+Manages a Deodar EDR server. Log in at `POST /session`, or show an API token as
+`Authorization: Bearer`. Times are µs since the epoch. Every answer that is no success has the form
+`{"error": text}`."""
+
+
+def make(services: Services | None = None) -> FastAPI:
+    """Return the application; without services only its documentation can be read."""
+    app = FastAPI(
+        title="Deodar EDR server",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/openapi.json",
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=problems.EVERYWHERE,
+        exception_handlers={
+            DeodarError: problems.refused,
+            RequestValidationError: problems.invalid,
+            HTTPException: problems.plain,
+            Exception: problems.failed,
+        },
+    )
+    for resource in RESOURCES:
+        app.include_router(resource.router)
+    if services is not None:
+        app.state.services = services
+        app.add_middleware(Gate, services=services)
+    return app

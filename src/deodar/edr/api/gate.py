@@ -1,0 +1,94 @@
+"""The way into the API: who asks, and a bound on what they send, before any operation runs.
+
+Who asks is found by the API token in ``Authorization: Bearer``, or by the session's cookie. A
+request that changes something by a session must carry its CSRF token in ``X-CSRF-Token``, so that
+no other site can send it. Nobody is turned away here for being unknown: operations say whom they
+let in (`deodar.edr.api.access`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.requests import ClientDisconnect, Request
+
+from deodar.edr import web
+from deodar.edr.acting import Actor, acting
+from deodar.edr.api.access import WHO
+from deodar.edr.errors import ControlDataError
+from deodar.edr.users.api_tokens import ApiTokens
+from deodar.kit.body import BodyError, read_body
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from deodar.edr.api.services import Services
+    from deodar.edr.users.identity import Identity
+
+_BODY = 1 << 20
+_BODY_UNKNOWN = 16 << 10
+_BODY_SECONDS = 30.0
+_BODIES = 32
+_BEARER = "bearer "
+
+
+class Gate:
+    """Stands before the application. Used within one event loop."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._tokens = ApiTokens(services.database)
+        self._places = asyncio.Semaphore(_BODIES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            who = await self._who(request)
+        except ControlDataError:
+            refusal = web.refusal(503, "Service Unavailable: the database does not answer", 5)
+            await refusal(scope, receive, send)
+            return
+        scope[WHO] = who
+        actor = Actor(who.name if who else "nobody", web.address(request))
+        with acting(actor):
+            await self._pass_on(request, who, send)
+
+    async def _pass_on(self, request: Request, who: Identity | None, send: Send) -> None:
+        most = _BODY if who else _BODY_UNKNOWN
+        try:
+            async with self._places:
+                body = await read_body(
+                    request.stream(),
+                    request.headers.get("content-encoding"),
+                    max_wire=most,
+                    max_plain=most,
+                    time_limit=_BODY_SECONDS,
+                )
+        except BodyError as error:
+            await web.refusal(error.status, str(error))(request.scope, request.receive, send)
+            return
+        except ClientDisconnect:
+            return
+        await self._app(request.scope, _once(body, request.receive), send)
+
+    async def _who(self, request: Request) -> Identity | None:
+        shown = request.headers.get("authorization", "")
+        if shown[: len(_BEARER)].lower() == _BEARER:
+            secret = shown[len(_BEARER) :].strip()
+            return await asyncio.to_thread(self._tokens.identify, secret)
+        return None
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body first, and then what else there is."""
+    rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return rest.pop() if rest else await receive()
+
+    return next_message

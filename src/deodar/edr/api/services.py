@@ -1,0 +1,32 @@
+"""What resources work with: the server's database, settings, and running parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+if TYPE_CHECKING:
+    from deodar.edr.control import Parts
+    from deodar.edr.database import Database
+    from deodar.edr.installation import Installation
+    from deodar.edr.tasking import Tasking
+
+
+@dataclass(frozen=True)
+class Services:
+    """One server's; what works on control data is made from `database` where it is used."""
+
+    installation: Installation
+    database: Database
+    parts: Parts
+    tasking: Tasking
+
+
+def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+ServicesOf = Annotated[Services, Depends(_services)]
+"""The type of an operation's parameter that gets them."""

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import gzip
+
+from tests.edr.api.conftest import client
+
+from deodar.edr.users.accounts import Users
+from deodar.edr.users.api_tokens import ApiTokens
+
+
+async def test_nobody_is_let_in_without_a_good_token(server, admin, nobody):
+    assert (await admin.get("/status")).status_code == 200
+    refused = await nobody.get("/status")
+    assert refused.status_code == 401
+    assert "Bearer" in refused.json()["error"]
+    for secret in (
+        "x",
+        "deodar-api:x",
+        "deodar-api:" + "x" * 500,
+        "deodar-api:\N{DEGREE SIGN}",
+    ):
+        headers = {"Authorization": f"Bearer {secret}".encode()}
+        assert (await nobody.get("/status", headers=headers)).status_code == 401
+
+
+async def test_a_revoked_token_ends_at_once(server, admin):
+    made = ApiTokens(server.database).list("admin")
+    ApiTokens(server.database).revoke(made[0].id)
+    assert (await admin.get("/status")).status_code == 401
+
+
+async def test_a_disabled_user_has_no_token(server, admin, auditor):
+    Users(server.database).change("auditor", disabled=True)
+    assert (await auditor.get("/status")).status_code == 401
+    Users(server.database).change("auditor", disabled=False)
+    assert (await auditor.get("/status")).status_code == 200
+
+
+async def test_bodies_are_bounded_and_may_be_packed(server, admin, nobody):
+    path = "/external-systems/x/accept"
+    json = {"Content-Type": "application/json"}
+    for caller, most in ((admin, 1 << 20), (nobody, 16 << 10)):
+        large = await caller.post(path, content=b" " * (most + 1), headers=json)
+        assert large.status_code == 413
+        assert (await caller.post(path, content=b" " * most, headers=json)).status_code < 500
+    packed = gzip.compress(b'{"name": "x"}')
+    headers = {**json, "Content-Encoding": "gzip"}
+    assert (await admin.post(path, content=packed, headers=headers)).status_code == 404
+    bomb = gzip.compress(b" " * (64 << 20))
+    assert (await admin.post(path, content=bomb, headers=headers)).status_code == 413
+    other = {**json, "Content-Encoding": "br"}
+    assert (await admin.post(path, content=b"x", headers=other)).status_code == 415
+
+
+async def test_a_token_of_another_server_is_nobody(server, admin):
+    stranger = client(server, "deodar-api:" + "A" * 43)
+    assert (await stranger.get("/status")).status_code == 401
