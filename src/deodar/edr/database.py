@@ -22,7 +22,7 @@ from deodar.edr import (
     tables_response,  # noqa: F401  # its tables belong to the metadata
     tables_users,  # noqa: F401
 )
-from deodar.edr.acting import actor
+from deodar.edr.acting import Actor, actor
 from deodar.edr.errors import ControlDataError
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def record(
 ) -> None:
     """Add an audit row within the transaction of the change that it tells of.
 
-    Who did it is `user`, or whoever acts now; `before` and `after` are what was changed, without
-    secrets.
+    Who did it is `user`, such as an agent, or else whoever acts now; `before` and `after` are what
+    was changed, without secrets.
     """
-    who = actor()
+    who = Actor(user, "") if user else actor()
     row = {"time_us": now_us(), "action": action[:64], "subject": subject[:256], "details": details}
     changed = {"before": before, "after": after}
-    named = {"user": (user or who.name)[:128], "address": who.address[:64]}
+    named = {"user": who.name[:128], "address": who.address[:64]}
     audit_chain.append(connection, row | changed | named)
 
 

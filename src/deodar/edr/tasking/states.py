@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from deodar.edr.database import now_us, record, this_user
+from deodar.edr.acting import actor
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown
 from deodar.edr.tables import endpoints
 from deodar.edr.tables_response import applied_states, desired_states
@@ -71,11 +72,11 @@ class States:
         text = msgspec.json.encode(checked).decode()
         seconds = checked.auto_turnoff_timeout_in_sec if isinstance(checked, Isolation) else None
         ends = now_us() + seconds * 1_000_000 if seconds else 0
-        return self._put(target, kind, text, ends, user or this_user())
+        return self._put(target, kind, text, ends, user or actor().name)
 
     def clear(self, target: str, kind: str, user: str = "") -> DesiredState:
         """Want nothing of a kind any more; returns the state. Raises NotKnown."""
-        return self._put(target, kind, None, 0, user or this_user())
+        return self._put(target, kind, None, 0, user or actor().name)
 
     def get(self, target: str, kind: str) -> DesiredState | None:
         """Return what is wanted, None if nothing is. Raises NotKnown, OrderProblem."""

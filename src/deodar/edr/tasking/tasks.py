@@ -15,7 +15,8 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from deodar.edr.database import now_us, record, this_user
+from deodar.edr.acting import actor
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import AlreadyThere, NotKnown, OrderRefused
 from deodar.edr.tables import endpoints
 from deodar.edr.tables_response import tasks as table
@@ -94,7 +95,7 @@ class Tasks:
             "kind": kind,
             "parameters": msgspec.json.encode(checked).decode(),
             "state": PENDING,
-            "user": user or this_user(),
+            "user": user or actor().name,
             "created_us": now,
             "expires_us": now + int(min(lifetime, LONGEST_LIFETIME) * 1_000_000),
         }
