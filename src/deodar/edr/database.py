@@ -108,7 +108,9 @@ def record(
     Who did it is `user`, such as an agent, or else whoever acts now; `before` and `after` are what
     was changed, without secrets.
     """
-    who = Actor(user, "") if user else actor()
+    who = actor()
+    if user not in {"", who.name}:
+        who = Actor(user, "")
     row = {"time_us": now_us(), "action": action[:64], "subject": subject[:256], "details": details}
     changed = {"before": before, "after": after}
     named = {"user": who.name[:128], "address": who.address[:64]}

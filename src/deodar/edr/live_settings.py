@@ -16,7 +16,8 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 
 from deodar.edr import settings as edr_settings
-from deodar.edr.database import now_us, record, this_user
+from deodar.edr.acting import actor
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import ControlDataError
 from deodar.edr.tables import settings as table
 from deodar.kit.errors import SettingsError
@@ -74,7 +75,7 @@ class SettingsStore:
         """
         self._check_name(name)
         read = _converted(self._file, name, value)
-        made = _Row(name, read, now_us(), user or this_user())
+        made = _Row(name, read, now_us(), user or actor().name)
         with self._database.write() as connection:
             rows = _rows(connection)
             before = self._setting(name, rows.get(name))
