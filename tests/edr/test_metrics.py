@@ -8,12 +8,13 @@ from deodar.edr.log import eventlog
 from deodar.edr.log.packet import Packet
 from deodar.edr.log.retention import AGE, SIZE, Account, Day, Dropped
 from deodar.edr.settings import Ingest
+from deodar.edr.space import Space
 
 
 async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path, database):
     letters = DeadLetterStore(tmp_path / "dead")
     async with eventlog.running(engine, Ingest(group_delay=0)) as log:
-        registry = metrics.registry(log, letters, Account())
+        registry = metrics.registry(log, letters, Account(), Space([tmp_path], 0))
         assert registry.get_sample_value("deodar_edr_events_total") == 0
         fields = pa.RecordBatch.from_pydict({"FileName": pa.array(["a", "b"])})
         await log.append(Packet("s", 1, fields, pa.array(["1", "2"])))
@@ -27,8 +28,9 @@ async def test_metrics_follow_the_log_and_the_dead_letters(engine, tmp_path, dat
 
 async def test_metrics_tell_what_retention_dropped(engine, tmp_path):
     account = Account(size=1000)
+    space = Space([tmp_path], 1 << 60)
     async with eventlog.running(engine, Ingest()) as log:
-        registry = metrics.registry(log, DeadLetterStore(tmp_path / "dead"), account)
+        registry = metrics.registry(log, DeadLetterStore(tmp_path / "dead"), account, space)
         account.add(Dropped(Day("20261122", events=5, size=700), SIZE, last_seq=5))
         log.give_up(5)
 
@@ -42,3 +44,5 @@ async def test_metrics_tell_what_retention_dropped(engine, tmp_path):
         assert value("dropped_days_total", AGE) == 0
         assert value("log_bytes") == 1000
         assert value("floor_seq") == 5
+        assert value("full") == 1
+        assert value("free_bytes") > 0

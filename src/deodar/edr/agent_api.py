@@ -146,13 +146,15 @@ class AgentApi:
         except BodyError as error:
             return _bad_body(error)
         except LogUnavailable as error:
-            return web.refusal(503, f"Service Unavailable: {error}", error.retry_after)
+            return _unavailable(error)
         except ClientDisconnect:
             return Response(status_code=499)
         return web.answer(told)
 
     async def _take(self, request: Request, origin: Origin) -> Response:
         try:
+            if (full := self._ingest.would_refuse(origin)) is not None:
+                return _unavailable(full)
             async with self._room(request):
                 return _receipt(await self._received(request, origin))
         except BodyError as error:
@@ -162,7 +164,7 @@ class AgentApi:
         except TooManyEvents as error:
             return web.refusal(413, str(error))
         except LogUnavailable as error:
-            return web.refusal(503, f"Service Unavailable: {error}", error.retry_after)
+            return _unavailable(error)
         except OSError as error:
             return web.refusal(503, f"Service Unavailable: dead letters cannot be kept: {error}", 5)
         except ClientDisconnect:
@@ -234,6 +236,10 @@ async def _recorded(stream: AsyncIterable[bytes], copy: bytearray) -> AsyncItera
     async for part in stream:
         copy += part
         yield part
+
+
+def _unavailable(error: LogUnavailable) -> Response:
+    return web.refusal(error.status, f"{error.phrase}: {error}", error.retry_after)
 
 
 def _bad_body(error: BodyError) -> Response:

@@ -127,7 +127,9 @@ class _Control:
             return web.refusal(400, f"bad parameters: {error}")
         except (BodyError, TooManyEvents) as error:
             return web.refusal(413, str(error))
-        except (LogUnavailable, OSError) as error:
+        except LogUnavailable as error:
+            return web.refusal(error.status, str(error), error.retry_after)
+        except OSError as error:
             return web.refusal(503, str(error), 2)
         except ClientDisconnect:
             return Response(status_code=499)

@@ -23,10 +23,13 @@ The tree::
         ├── PartlyTaken             the log has the first part of a packet; send the rest alone
         ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
         ├── LogUnavailable          the event log takes nothing now; repeat later
+        │   └── LogFull             … since there is no room on the disk
         └── ControlError            the running server refused or did not answer a local command
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from deodar.kit.errors import DeodarError
 
@@ -138,9 +141,22 @@ class PacketRefused(EdrError):  # noqa: N818
 class LogUnavailable(EdrError):  # noqa: N818
     """The event log takes nothing now; `retry_after` is when to repeat, in seconds."""
 
+    status: ClassVar[int] = 503
+    phrase: ClassVar[str] = "Service Unavailable"
+
     def __init__(self, message: str, retry_after: int = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class LogFull(LogUnavailable):
+    """There is no room on the disk for more events."""
+
+    status: ClassVar[int] = 507
+    phrase: ClassVar[str] = "Insufficient Storage"
+
+    def __init__(self, message: str, retry_after: int = 30) -> None:
+        super().__init__(message, retry_after)
 
 
 class ControlError(EdrError):

@@ -20,7 +20,7 @@ import pyarrow as pa
 from deodar.columnar.dead_letters import DeadLetter
 from deodar.edr.database import now_us
 from deodar.edr.decoding import decode_lines
-from deodar.edr.errors import EdrError, PacketRefused
+from deodar.edr.errors import EdrError, LogFull, PacketRefused
 from deodar.edr.log.packet import Packet
 from deodar.edr.stamp import Stamp
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from deodar.columnar.dead_letters import DeadLetterStore
     from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.space import Space
 
 
 class TooManyEvents(EdrError):  # noqa: N818
@@ -76,12 +77,17 @@ class Ingest:
         dead_letters: DeadLetterStore,
         max_events: int,
         executor: Executor,
+        space: Space | None = None,
     ) -> None:
-        """`executor` runs the decoding; its threads leave the event loop free."""
+        """`executor` runs the decoding; its threads leave the event loop free.
+
+        Without a `space` there is always room.
+        """
         self._log = log
         self._dead_letters = dead_letters
         self._max_events = max_events
         self._executor = executor
+        self._space = space
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def take(self, origin: Origin, body: bytes) -> Receipt:
@@ -93,6 +99,7 @@ class Ingest:
         async with self._turn(origin.source):
             if self._log.was_taken(origin.source, origin.number, origin.first):
                 return Receipt(origin.number, duplicate=True)
+            self.check_room()
             packet, dead = await self._off_loop(partial(decode, origin, body, self._max_events))
             if dead:
                 await self._bury(origin, dead)
@@ -105,10 +112,26 @@ class Ingest:
                 return await self._bury_all(origin, packet, len(dead), str(error))
             return Receipt(origin.number, packet.events, len(dead))
 
+    def would_refuse(self, origin: Origin) -> LogFull | None:
+        """Return why a packet need not even be read now, or None."""
+        if self._space is None or (shortage := self._space.shortage()) is None:
+            return None
+        known = self._log.was_taken(origin.source, origin.number, origin.first)
+        return None if known else LogFull(shortage)
+
+    def check_room(self) -> None:
+        """Raise LogFull while the disks have too little room for new events."""
+        if self._space is not None and (shortage := self._space.shortage()) is not None:
+            raise LogFull(shortage)
+
     async def bury(self, origin: Origin, reason: str, body: bytes) -> Receipt:
-        """Keep a packet that cannot be read at all as one dead letter; raises PartlyTaken."""
+        """Keep a packet that cannot be read at all as one dead letter.
+
+        Raises PartlyTaken and LogFull.
+        """
         async with self._turn(origin.source):
             self._log.was_taken(origin.source, origin.number, origin.first)
+            self.check_room()
             await self._bury(origin, [DeadLetter(reason, "", origin.first_line, body)])
             return Receipt(origin.number, 0, 1)
 

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from deodar.columnar.dead_letters import DeadLetterStore
     from deodar.edr.log.eventlog import EventLog
     from deodar.edr.log.retention import Account
+    from deodar.edr.space import Space
 
 
-def registry(log: EventLog, dead_letters: DeadLetterStore, account: Account) -> CollectorRegistry:
-    """Return a registry that shows the event log, its retention, and the dead letters."""
+def registry(
+    log: EventLog, dead_letters: DeadLetterStore, account: Account, space: Space
+) -> CollectorRegistry:
+    """Return a registry that shows the event log, its retention and room, and the dead letters."""
     made = CollectorRegistry()
     made.register(_Parts(log, dead_letters))
-    made.register(_Retention(log, account))
+    made.register(_Retention(log, account, space))
     return made
 
 
 class _Retention(Collector):
-    def __init__(self, log: EventLog, account: Account) -> None:
+    def __init__(self, log: EventLog, account: Account, space: Space) -> None:
         self._log = log
         self._account = account
+        self._space = space
 
     def collect(self) -> Iterator[Metric]:
         for name, text, counts in (
@@ -44,8 +48,13 @@ class _Retention(Collector):
         for name, text, value in (
             ("log_bytes", "Bytes of the event log on the disk, once a minute", self._account.size),
             ("floor_seq", "The last sequence number that retention dropped", self._log.floor),
+            ("free_bytes", "Bytes free on the fullest of the server's disks", self._space.free),
+            ("full", "1 while packets are refused for want of room", int(self._full())),
         ):
             yield GaugeMetricFamily(f"deodar_edr_{name}", text, value=value)
+
+    def _full(self) -> bool:
+        return self._space.shortage() is not None
 
 
 class _Parts(Collector):

@@ -33,6 +33,7 @@ from deodar.edr.live_settings import LiveSettings, SettingsStore
 from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
 from deodar.edr.progress import Progress
+from deodar.edr.space import Space, written
 from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
 from deodar.edr.tasking import Tasking
@@ -70,6 +71,7 @@ class WayIn:
     log: EventLog
     ingest: Ingest
     dead_letters: DeadLetterStore
+    space: Space
 
 
 async def run(
@@ -122,8 +124,11 @@ async def ingesting(
         executor = stack.enter_context(_threads("decode", _DECODERS))
         async with eventlog.running(engine, settings, stop) as opened:
             most = settings.max_packet_events
-            ingest = Ingest(opened, dead_letters, most, executor)
-            yield WayIn(engine, opened, ingest, dead_letters)
+            space = Space(
+                written(installation.directory.path, installation.store_url), settings.free_bytes
+            )
+            ingest = Ingest(opened, dead_letters, most, executor, space)
+            yield WayIn(engine, opened, ingest, dead_letters, space)
 
 
 @contextlib.asynccontextmanager
@@ -140,7 +145,9 @@ async def _parts(
             live = LiveSettings(SettingsStore(database, settings), settings)
             register = Register(database, settings.external_systems)
             admission, progress = Admission(), Progress(database)
-            registry = metrics.registry(way_in.log, way_in.dead_letters, keeper.account)
+            registry = metrics.registry(
+                way_in.log, way_in.dead_letters, keeper.account, way_in.space
+            )
             registry.register(SystemsMetrics(way_in.log, register, admission))
             parts = control.Parts(
                 server_id=installation.server_id,

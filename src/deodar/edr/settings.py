@@ -66,6 +66,9 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     large_body: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = MB // 4
     large_bodies: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 4
     small_bodies: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
+    # Of the disks of the server's folder and its embedded store: with less free than that, packets
+    # are refused (507), so that reading and administration go on. 0 is no reserve.
+    free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 512 * MB
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=64 << 10)] = 1024 * MB
 
 

@@ -10,6 +10,8 @@ What measurements of chDB taught, and what is done here:
 - ``readonly`` cannot be lifted, but it lets several statements, INTO OUTFILE, KILL and some table
   functions of the network through. So users' statements are looked at before they are run.
 - ``DROP TABLE … SYNC`` never returns, so SYNC is taken off; what is dropped is gone at once anyway.
+- ``ALTER TABLE`` on a full disk leaves the table's definition empty, and with that the whole store
+  cannot be opened any more. So it is not begun without some room (`deodar.store.room`).
 - The engine does not sync the folder that a new part is renamed into (`deodar.store.durability`).
 - Rows go in from Arrow by the table function ``Python(variable)``, the fastest way there is.
 """
@@ -35,6 +37,7 @@ from deodar.store.errors import StoreError, StoreUnavailable, from_engine
 from deodar.store.names import quote_name, quote_table, quote_text, setting_name
 from deodar.store.ownership import Ownership
 from deodar.store.permissions import check_reading, reading_rows
+from deodar.store.room import check_room, rewrites_definition
 from deodar.store.statements import output_format, single, without_sync
 
 if TYPE_CHECKING:
@@ -144,7 +147,12 @@ class ChdbEngine:
         return self._run(statement, format, parameters, settings, database)
 
     def command(self, sql: str, parameters: Mapping[str, Any] = NO_PARAMETERS) -> None:
-        """Run a statement that has no rows to return."""
+        """Run a statement that has no rows to return.
+
+        Raises StoreFull for a change of a table while there is no room for it.
+        """
+        if rewrites_definition(sql):
+            check_room(self._folder)
         self._run(_one(sql), "Null", parameters, {})
 
     def insert(

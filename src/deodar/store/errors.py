@@ -8,7 +8,8 @@ The tree::
         ├── StoreUnavailable       the engine cannot be reached now; trying again may work
         ├── MigrationError         the schema and the program do not fit together
         └── QueryError             one statement was refused; `code` and `message` are the engine's
-            └── QueryLimit         … since it passed a limit on time, rows, bytes or memory
+            ├── QueryLimit         … since it passed a limit on time, rows, bytes or memory
+            └── StoreFull          … since the store's disk has no room
 
 Codes are ClickHouse's error numbers, the same in both engines; 0 when Deodar itself refused.
 """
@@ -37,6 +38,8 @@ _LIMITS: Final = frozenset(
         396,  # too many rows or bytes in the result
     }
 )
+_NO_SPACE: Final = 243
+_ENOSPC: Final = re.compile(r"No space left on device|errno: 28\b")
 _CODE: Final = re.compile(r"Code: (?P<code>\d+)\.? ?(?:DB::Exception: )?(?P<text>.*)", re.DOTALL)
 
 
@@ -76,13 +79,19 @@ class QueryLimit(QueryError):  # noqa: N818
     """A statement was stopped at a limit: time, rows, bytes or memory."""
 
 
+class StoreFull(QueryError):  # noqa: N818
+    """A statement was refused since the store's disk has no room."""
+
+
 def from_engine(text: str, *, code: int = 0) -> QueryError:
     """Return the error for an engine's own text such as ``Code: 62. DB::Exception: …``.
 
-    `code` is used when the text names none. Limits become QueryLimit.
+    `code` is used when the text names none. Limits become QueryLimit, a full disk StoreFull.
     """
     found = _CODE.search(text)
     if found is not None:
         code, text = int(found["code"]), found["text"]
     kind = QueryLimit if code in _LIMITS else QueryError
+    if code == _NO_SPACE or _ENOSPC.search(text):
+        kind = StoreFull
     return kind(code, text.strip())

@@ -37,3 +37,19 @@ def test_a_filter_on_any_field_is_a_good_query(engine):
         value = "1" if field.kind == "integer" else "'a*'"
         sql = kedrql.to_sql(kedrql.parse(f"{field.name} == {value}"), schema.quoted)
         engine.query(f"SELECT count() FROM edr_events WHERE {sql.text}", sql.parameters)
+
+
+def test_preparing_again_does_not_write_the_tables_definition_anew(engine):
+    schema.prepare(engine)
+    said = []
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(engine, name)
+
+        def command(self, sql, *rest):
+            said.append(sql)
+            engine.command(sql, *rest)
+
+    schema.prepare(Watched())
+    assert [sql for sql in said if "ALTER" in sql] == []

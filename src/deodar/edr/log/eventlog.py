@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from deodar.edr.database import now_us
-from deodar.edr.errors import LogUnavailable, PacketRefused, PartlyTaken
+from deodar.edr.errors import LogFull, LogUnavailable, PacketRefused, PartlyTaken
 from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.reader import Reader
 from deodar.edr.log.schema import TABLE, prepare
 from deodar.edr.log.watermark import Watermark
 from deodar.kit.logging import logger
-from deodar.store.errors import QueryError, StoreError
+from deodar.store.errors import QueryError, StoreError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -87,7 +87,7 @@ class EventLog:
         self._bytes = self._events = 0
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
-        self._failure: str | None = None
+        self._failure: LogUnavailable | None = None
         self._lineage = lineage
         self._floor = max(0, numbers[0] - 1)
         self.reader = Reader(engine)
@@ -97,7 +97,7 @@ class EventLog:
     @property
     def failure(self) -> str | None:
         """Why the store takes nothing at present, or None."""
-        return self._failure
+        return None if self._failure is None else str(self._failure)
 
     @property
     def queued(self) -> int:
@@ -152,8 +152,10 @@ class EventLog:
         if self.was_taken(packet.source, packet.number, packet.first):
             return False
         known = self._under_way.get(packet.key)
-        if self._failure is not None or self._closed.is_set():
-            raise LogUnavailable(self._failure or "the server is stopping")
+        if self._failure is not None:
+            raise _again(self._failure)
+        if self._closed.is_set():
+            raise LogUnavailable("the server is stopping")
         if known is not None:
             await asyncio.shield(known.done)
             return False
@@ -268,7 +270,7 @@ class EventLog:
                     "store_refuses_block", events=rows.num_rows, tries=tries, reason=str(error)
                 )
                 if tries >= _TRIES_BEFORE_TELLING or self._closed.is_set():
-                    self._tell_failure(str(error), group)
+                    self._tell_failure(error, group)
                 if self._closed.is_set():
                     return False
                 await self._pause(min(0.1 * 2**tries, _LONGEST_PAUSE))
@@ -281,12 +283,13 @@ class EventLog:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
 
-    def _tell_failure(self, reason: str, group: Sequence[_Waiting]) -> None:
+    def _tell_failure(self, reason: StoreError, group: Sequence[_Waiting]) -> None:
         """Let all senders go with an error; only the block under way is kept, to be tried again."""
-        self._failure = f"the event log cannot be written: {reason}"
-        error = LogUnavailable(self._failure, retry_after=5)
+        text = f"the event log cannot be written: {reason}"
+        full = isinstance(reason, StoreFull)
+        self._failure = LogFull(text) if full else LogUnavailable(text, retry_after=5)
         for waiting in (*group, *self._queue):
-            _resolve(waiting, error)
+            _resolve(waiting, _again(self._failure))
         for waiting in self._queue:
             self._under_way.pop(waiting.packet.key, None)
         self._queue.clear()
@@ -326,6 +329,11 @@ async def running(
     finally:
         opened.close()
         await committer
+
+
+def _again(error: LogUnavailable) -> LogUnavailable:
+    """Return an error of its own for each sender, since raising one marks it."""
+    return type(error)(str(error), error.retry_after)
 
 
 def _resolve(waiting: _Waiting, error: Exception | None) -> None:

@@ -122,6 +122,12 @@ def quoted(field: Field) -> str:
 
 def _tune(engine: Engine) -> None:
     known = engine.query("SELECT name FROM system.merge_tree_settings").column(0).to_pylist()
+    query = (
+        "SELECT engine_full FROM system.tables "
+        "WHERE database = currentDatabase() AND name = {table:String}"
+    )
+    (made,) = engine.query(query, {"table": TABLE}).column(0).to_pylist()
     for name, value in _TUNING.items():
-        if name in known:
+        # Each change writes the table's definition anew, so what is set already is left alone.
+        if name in known and f" {name} = {value}" not in str(made):
             engine.command(f"ALTER TABLE {TABLE} MODIFY SETTING {name} = {value}")
