@@ -22,6 +22,7 @@ from deodar.edr.database import now_us
 from deodar.edr.errors import BadRequest, TokenError, TooManyRequests
 from deodar.edr.external_system import Access, Caller, valid_id
 from deodar.edr.log.schema import quoted
+from deodar.edr.pauses import Pauses
 from deodar.edr.settings import history_seconds
 from deodar.kedrql.errors import KedrqlError
 from deodar.kit import body
@@ -101,6 +102,7 @@ class EventsApi:
         self._admission = admission
         self._progress = progress
         self._executor = executor
+        self._pauses = Pauses()
 
     @property
     def _settings(self) -> Settings:
@@ -137,8 +139,10 @@ class EventsApi:
         """Answer a caller who may read, and not too often."""
         key, settings = (caller.id, caller.digest), self._settings
         self._admission.check(key, settings.rate)
+        await self._pauses.before(key)
         refused = await self._authorise(caller)
         if refused is not None:
+            self._pauses.note(key)
             return refused
         with self._admission.admitted(key, settings.rate, settings.requests_at_once):
             return await self._answer(request, caller, events_query.parse(given, settings))
