@@ -18,6 +18,7 @@ PAGES = {
     "command-line.md": "command_line",
     "events.md": "deodar.events.reference",
     "event-model.md": "deodar.siem.storage.reference",
+    "kata-conformance.md": "tests.conformance.page",
     "kernels.md": "tests.kernels.page",
     "kesl-control.md": "deodar.agent.kesl_control",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",

@@ -12,6 +12,7 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from urllib.parse import unquote
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -116,10 +117,11 @@ class EventsApi:
     async def events(self, request: Request) -> Response:
         """Answer one request."""
         try:
-            given = events_query.parameters(*_target(request))
+            system, tail = _target(request)
+            given = events_query.parameters(tail, request.scope.get("query_string", b""))
             if given is None:
                 return web.refusal(404, "Not Found")
-            caller = _caller(request)
+            caller = _caller(request, system)
             if caller is None:
                 return web.refusal(401, "Unauthorized")
             return await self._admit(request, caller, given)
@@ -128,7 +130,6 @@ class EventsApi:
         except TooManyRequests as error:
             return web.refusal(429, str(error), error.retry_after)
         except TokenError as error:
-            system = request.path_params["system"]
             log.warning("token_refused", id=system, reason=error.reason)
             return web.refusal(404, str(error))
         except StoreError as error:
@@ -294,18 +295,18 @@ def _envelope(parts: Sequence[Joined], token: str, encoding: body.Encoding) -> b
     return body.encode(b"".join(pieces), encoding)
 
 
-def _target(request: Request) -> tuple[bytes, bytes]:
-    """Return the raw path behind the system's id, and the raw query."""
+def _target(request: Request) -> tuple[str, bytes]:
+    """Return the system's id and the raw path behind it; an encoded slash is part of the id."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    behind = raw.split(b"?", 1)[0].removeprefix(PREFIX.encode())
-    return behind.partition(b"/")[2], request.scope.get("query_string", b"")
+    system, _, tail = raw.split(b"?", 1)[0].removeprefix(PREFIX.encode()).partition(b"/")
+    return unquote(system.decode("latin-1")), tail
 
 
-def _caller(request: Request) -> Caller | None:
+def _caller(request: Request, system: str) -> Caller | None:
     certificate: bytes | None = request.scope.get("client_certificate")
     if certificate is None:
         return None
-    return Caller(request.path_params["system"], web.address(request), certificate)
+    return Caller(system, web.address(request), certificate)
 
 
 @lru_cache(maxsize=256)

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from deodar.edr.space import Space
 
 
+LONGEST_EVENT = (4 << 20) - (64 << 10)
+"""Bytes of an event: KUMA takes none above 4 MB, and the server puts a few fields into each."""
+
+
 class TooManyEvents(EdrError):  # noqa: N818
     """A packet has more events than the settings allow."""
 
@@ -158,6 +162,9 @@ def decode(origin: Origin, body: bytes, max_events: int) -> tuple[Packet | None,
     Raises TooManyEvents.
     """
     numbers, lines, dead = split(body)
+    if len(body) > LONGEST_EVENT:
+        numbers, lines, too_long = _without_giants(numbers, lines)
+        dead += too_long
     if len(lines) > max_events:
         raise TooManyEvents(f"a packet has {len(lines)} events; at most {max_events} are allowed")
     decoded = decode_lines(lines)
@@ -180,6 +187,19 @@ def split(body: bytes) -> tuple[Sequence[int], list[bytes], list[DeadLetter]]:
     dead = [DeadLetter("not UTF-8", "", n, line) for n, line in numbered if not is_text(line)]
     numbered = [(n, line) for n, line in numbered if is_text(line)]
     return [n for n, _ in numbered], [line for _, line in numbered], dead
+
+
+def _without_giants(
+    numbers: Sequence[int], lines: list[bytes]
+) -> tuple[Sequence[int], list[bytes], list[DeadLetter]]:
+    """Return numbers and lines without those that external systems could not take."""
+    giants = [place for place, line in enumerate(lines) if len(line) > LONGEST_EVENT]
+    if not giants:
+        return numbers, lines, []
+    reason = f"the event is longer than {LONGEST_EVENT} bytes"
+    dead = [DeadLetter(reason, "", numbers[place], lines[place]) for place in giants]
+    kept = [place for place, line in enumerate(lines) if len(line) <= LONGEST_EVENT]
+    return [numbers[place] for place in kept], [lines[place] for place in kept], dead
 
 
 def _from(letter: DeadLetter, origin: Origin) -> DeadLetter:
