@@ -11,9 +11,9 @@ def test_without_anybody_set_it_is_who_runs_the_process():
 
 
 async def test_who_is_set_goes_along_into_threads_and_ends_with_the_work():
-    with acting(Actor("anna", "192.0.2.1")):
-        assert await asyncio.to_thread(actor) == Actor("anna", "192.0.2.1")
-        with acting(Actor("ben", "192.0.2.2")):
-            assert actor().name == "ben"
-        assert actor().name == "anna"
+    with acting(Actor("operator", "192.0.2.1")):
+        assert await asyncio.to_thread(actor) == Actor("operator", "192.0.2.1")
+        with acting(Actor("second", "192.0.2.2")):
+            assert actor().name == "second"
+        assert actor().name == "operator"
     assert actor().name.startswith("uid ")

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import delete, insert, select, update
 
 from deodar.edr.tables import audit, audit_chain
 
@@ -26,12 +27,23 @@ if TYPE_CHECKING:
 
 KEY_OPTION = "deodar_audit_key"
 """The execution option of a connection under which `deodar.edr.database` gives the key."""
+KEPT = 1_000_000
+"""How many rows are kept at least; somewhat more are there before the oldest go."""
+_DROP_EVERY = 10_000
+_DROPPED = "audit drop"
 _LABEL = b"deodar audit trail\0"
 _BEGINNING = "0" * 64
 COVERED = (
     "number", "time_us", "user", "address", "action", "subject", "details", "before", "after",
 )  # fmt: skip
 """The columns that a row's hash covers, in their order there."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A row by its number and hash."""
+
+    number: int
+    hash: str
 
 
 def derive_key(secret: bytes) -> bytes:
@@ -42,11 +54,22 @@ def derive_key(secret: bytes) -> bytes:
 def append(connection: Connection, row: Mapping[str, Any]) -> None:
     """Add a row, all columns but `number` and `hash` given, within the caller's transaction."""
     key = key_of(connection)
-    number, before = _head(connection, key)
-    whole = {**row, "number": number + 1}
-    digest = next_hash(key, before, whole)
-    connection.execute(audit.insert().values(**whole, hash=digest))
-    _advance(connection, number + 1, digest)
+    head = _put(connection, key, _head(connection, key), row)
+    if head.number > KEPT and head.number % _DROP_EVERY == 0:
+        head = _drop_oldest(connection, key, head)
+    connection.execute(update(audit_chain).values(number=head.number, hash=head.hash))
+
+
+def begin(connection: Connection) -> None:
+    """Begin the chain with the rows of a release that had none. For a migration, once."""
+    key, last = key_of(connection), Place(0, _BEGINNING)
+    covered = select(*(audit.c[name] for name in COVERED))
+    for row in connection.execute(covered.order_by(audit.c.number)).all():
+        digest = next_hash(key, last.hash, row._mapping)  # SQLAlchemy's public name for it
+        mine = audit.c.number == row.number
+        connection.execute(update(audit).where(mine).values(hash=digest))
+        last = Place(row.number, digest)
+    connection.execute(insert(audit_chain).values(id=1, number=last.number, hash=last.hash))
 
 
 def next_hash(key: bytes, before: str, row: Mapping[str, Any] | RowMapping) -> str:
@@ -55,9 +78,17 @@ def next_hash(key: bytes, before: str, row: Mapping[str, Any] | RowMapping) -> s
     return hmac.new(key, _LABEL + content, hashlib.sha256).hexdigest()
 
 
-def first_hash() -> str:
-    """Return what stands for the row before the first."""
-    return _BEGINNING
+def beginning(connection: Connection) -> Place:
+    """Return what the first row that is there must follow: the last one that was dropped, if any.
+
+    The row that tells of it is in the chain itself, so it cannot be made up.
+    """
+    query = select(audit.c.after).where(audit.c.action == _DROPPED)
+    told = connection.execute(query.order_by(audit.c.number.desc()).limit(1)).scalar()
+    try:
+        return msgspec.json.decode(told or "", type=Place)
+    except msgspec.DecodeError:
+        return Place(0, _BEGINNING)
 
 
 def key_of(connection: Connection) -> bytes:
@@ -66,25 +97,34 @@ def key_of(connection: Connection) -> bytes:
     return key
 
 
-def _head(connection: Connection, key: bytes) -> tuple[int, str]:
-    """Return the last number and hash, and hold them against other writers."""
+def _put(connection: Connection, key: bytes, head: Place, row: Mapping[str, Any]) -> Place:
+    whole = {**row, "number": head.number + 1}
+    digest = next_hash(key, head.hash, whole)
+    connection.execute(audit.insert().values(**whole, hash=digest))
+    return Place(head.number + 1, digest)
+
+
+def _head(connection: Connection, key: bytes) -> Place:
+    """Return the last row, and hold the chain against other writers."""
     held = select(audit_chain.c.number, audit_chain.c.hash).with_for_update()
     number, digest = connection.execute(held).one()
-    if digest:
-        return int(number), str(digest)
-    return _adopt(connection, key)
+    return Place(number, digest)
 
 
-def _adopt(connection: Connection, key: bytes) -> tuple[int, str]:
-    """Take the rows of a release without a chain into it, and return the last of them."""
-    number, digest = 0, _BEGINNING
-    for row in connection.execute(select(audit).order_by(audit.c.number)).all():
-        number, values = row.number, row._mapping  # SQLAlchemy's public name for it
-        digest = next_hash(key, digest, values)
-        mine = audit.c.number == number
-        connection.execute(update(audit).where(mine).values(hash=digest))
-    return number, digest
-
-
-def _advance(connection: Connection, number: int, digest: str) -> None:
-    connection.execute(update(audit_chain).values(number=number, hash=digest))
+def _drop_oldest(connection: Connection, key: bytes, head: Place) -> Place:
+    """Drop what is beyond the limit, and tell of it in the chain; returns the new head."""
+    upto = head.number - KEPT
+    last = select(audit.c.number, audit.c.hash).where(audit.c.number <= upto)
+    found = connection.execute(last.order_by(audit.c.number.desc()).limit(1)).first()
+    if found is None:
+        return head
+    connection.execute(delete(audit).where(audit.c.number <= upto))
+    row = dict.fromkeys(COVERED, "") | {
+        "time_us": time.time_ns() // 1000,
+        "user": "deodar",
+        "action": _DROPPED,
+        "subject": "audit",
+        "details": f"rows up to {upto} were dropped: more than {KEPT} were kept",
+        "after": msgspec.json.encode(Place(found.number, found.hash)).decode(),
+    }
+    return _put(connection, key, head, row)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deodar.columnar.dead_letters import DeadLetterStore
-from deodar.edr import output
+from deodar.edr import dead_letter_row, output
 from deodar.edr.errors import NotKnown
 from deodar.edr.installation import open_
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from deodar.columnar.dead_letters import StoredLetter
 
 app = typer.Typer(no_args_is_help=True, help="What came in and could not become an event.")
 
@@ -30,21 +27,6 @@ _COLUMNS = {
     "path": "Path",
     "text": "Text",
 }
-_SHOWN = 60
-
-
-@dataclass(frozen=True)
-class Row:
-    """A dead letter as it is listed; `line` counts from 1 within the packet or the file."""
-
-    id: str
-    time_us: int
-    source: str
-    line: int
-    reason: str
-    path: str
-    size: int
-    text: str
 
 
 @app.command("list")
@@ -54,7 +36,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Show the newest dead letters."""
-    rows = [_row(stored) for stored in _store(directory).list(limit)]
+    rows = [dead_letter_row.row(stored) for stored in _store(directory).list(limit)]
     if as_json:
         output.print_json(*rows)
     else:
@@ -77,18 +59,3 @@ def _store(directory: Path) -> DeadLetterStore:
     opened = open_(directory)
     folder = opened.directory.path / "dead-letters"
     return DeadLetterStore(folder, opened.settings.ingest.dead_letter_bytes)
-
-
-def _row(stored: StoredLetter) -> Row:
-    letter = stored.letter
-    text = letter.raw[:_SHOWN].decode("utf-8", "replace")
-    return Row(
-        id=stored.id,
-        time_us=stored.time,
-        source=letter.source,
-        line=letter.index,
-        reason=letter.reason,
-        path=letter.path,
-        size=len(letter.raw),
-        text=text + "…" * (len(letter.raw) > _SHOWN),
-    )

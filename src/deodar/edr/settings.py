@@ -84,6 +84,13 @@ class Tasking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 10_240 * MB
 
 
+class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a user's session ends, in seconds: without use, and in any case."""
+
+    idle: Annotated[float, msgspec.Meta(ge=60, le=86_400)] = 1800.0
+    longest: Annotated[float, msgspec.Meta(ge=60, le=31 * 86_400)] = 43_200.0
+
+
 class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -105,6 +112,7 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events_api: EventsApi = EventsApi()
     external_systems: ExternalSystems = ExternalSystems()
     ingest: Ingest = Ingest()
+    sessions: Sessions = Sessions()
     tasking: Tasking = Tasking()
 
 

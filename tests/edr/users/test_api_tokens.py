@@ -33,22 +33,22 @@ def test_the_secret_is_kept_nowhere(tokens, database):
 
 
 def test_a_role_counts_only_as_far_as_the_user_has_it_now(tokens, users):
-    users.add("anna", Role.ADMINISTRATOR, PASSWORD)
-    made = tokens.make("anna", "x", Role.ADMINISTRATOR, 1)
-    users.change("anna", role=Role.AUDITOR)
+    users.add("operator", Role.ADMINISTRATOR, PASSWORD)
+    made = tokens.make("operator", "x", Role.ADMINISTRATOR, 1)
+    users.change("operator", role=Role.AUDITOR)
     assert tokens.identify(made.secret).role is Role.AUDITOR
     with pytest.raises(NotPossible, match="auditor"):
-        tokens.make("anna", "y", Role.SECURITY_OFFICER, 1)
+        tokens.make("operator", "y", Role.SECURITY_OFFICER, 1)
 
 
 def test_an_outdated_or_revoked_token_and_one_of_a_user_who_went_is_not_good(
     tokens, users, monkeypatch
 ):
-    users.add("anna", Role.AUDITOR, PASSWORD)
+    users.add("operator", Role.AUDITOR, PASSWORD)
     revoked, outdated = (tokens.make("root", "x", Role.AUDITOR, days) for days in (2, 1))
-    gone = tokens.make("anna", "x", Role.AUDITOR, 3)
+    gone = tokens.make("operator", "x", Role.AUDITOR, 3)
     tokens.revoke(revoked.token.id)
-    users.remove("anna")
+    users.remove("operator")
     assert tokens.identify(outdated.secret) is not None
     later = module.now_us() + 86_400_000_000
     monkeypatch.setattr(module, "now_us", lambda: later)
@@ -71,10 +71,10 @@ def test_only_so_many_tokens(tokens, monkeypatch):
 
 
 def test_another_users_token_is_not_revoked_under_a_name(tokens, users):
-    users.add("anna", Role.AUDITOR, PASSWORD)
+    users.add("operator", Role.AUDITOR, PASSWORD)
     made = tokens.make("root", "x", Role.AUDITOR, 1)
     with pytest.raises(NotKnown):
-        tokens.revoke(made.token.id, "anna")
+        tokens.revoke(made.token.id, "operator")
     assert tokens.revoke(made.token.id, "root") == made.token
     with pytest.raises(NotKnown):
         tokens.make("nosuch", "x", Role.AUDITOR, 1)

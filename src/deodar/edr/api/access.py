@@ -17,8 +17,20 @@ from deodar.edr.users.roles import Role
 
 CurrentUser = Identity
 """Who asks, as operations get it."""
+COOKIE = "__Host-deodar"
+"""Carries a session's secret; its name makes browsers insist on Secure and on this host."""
 WHO = "deodar.identity"
 """Where the gate puts it into the scope."""
+
+
+_UNKNOWN = "Unauthorized: log in, or show an API token as Authorization: Bearer"
+
+
+class Anybody:
+    """A dependency that says that an operation is for those too who are not known yet."""
+
+    def __call__(self) -> None:
+        """Let everybody in."""
 
 
 class Requires:
@@ -31,12 +43,25 @@ class Requires:
         """Return who asks; raises Refused."""
         user: CurrentUser | None = request.scope.get(WHO)
         if user is None:
-            raise Refused(
-                401, "Unauthorized: log in, or show an API token as Authorization: Bearer"
-            )
+            raise Refused(401, _UNKNOWN)
         if not user.role.covers(self.role):
             raise Refused(403, f"Forbidden: this needs the role {self.role}; yours is {user.role}")
         return user
+
+
+def anybody() -> Any:
+    """Return the dependency for an operation that needs no user."""
+    return Depends(Anybody())
+
+
+def in_session(user: CurrentUser) -> CurrentUser:
+    """Return the user of a session; raises Refused when an API token was shown.
+
+    What is gained with a token must not outlast it.
+    """
+    if not user.session:
+        raise Refused(403, "Forbidden: log in for that; an API token cannot do it")
+    return user
 
 
 def requires(role: Role) -> Any:

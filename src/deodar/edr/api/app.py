@@ -9,15 +9,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from deodar import __version__
-from deodar.edr.api import problems
+from deodar.edr.api import openapi, problems
 from deodar.edr.api.gate import Gate
+from deodar.edr.api.openapi import PREFIX
+from deodar.edr.api.operations import operations
 from deodar.edr.api.resources import RESOURCES
 from deodar.kit.errors import DeodarError
 
 if TYPE_CHECKING:
     from deodar.edr.api.services import Services
 
-PREFIX = "/api/v1"
+__all__ = ["PREFIX", "make"]
+
 _ABOUT = """\
 Manages a Deodar EDR server. Log in at `POST /session`, or show an API token as
 `Authorization: Bearer`. Times are µs since the epoch. Every answer that is no success has the form
@@ -34,6 +37,7 @@ def make(services: Services | None = None) -> FastAPI:
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         responses=problems.EVERYWHERE,
         exception_handlers={
             DeodarError: problems.refused,
@@ -44,6 +48,7 @@ def make(services: Services | None = None) -> FastAPI:
     )
     for resource in RESOURCES:
         app.include_router(resource.router)
+    openapi.complete(app, operations(RESOURCES))
     if services is not None:
         app.state.services = services
         app.add_middleware(Gate, services=services)

@@ -9,15 +9,17 @@ let in (`deodar.edr.api.access`).
 from __future__ import annotations
 
 import asyncio
+import hmac
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 
 from deodar.edr import web
 from deodar.edr.acting import Actor, acting
-from deodar.edr.api.access import WHO
+from deodar.edr.api.access import COOKIE, WHO
 from deodar.edr.errors import ControlDataError
 from deodar.edr.users.api_tokens import ApiTokens
+from deodar.edr.users.sessions import Sessions
 from deodar.kit.body import BodyError, read_body
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _BODY_UNKNOWN = 16 << 10
 _BODY_SECONDS = 30.0
 _BODIES = 32
 _BEARER = "bearer "
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Gate:
@@ -39,6 +42,8 @@ class Gate:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._tokens = ApiTokens(services.database)
+        limits = services.installation.settings.sessions
+        self._sessions = Sessions(services.database, limits)
         self._places = asyncio.Semaphore(_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +56,10 @@ class Gate:
             who = await self._who(request)
         except ControlDataError:
             refusal = web.refusal(503, "Service Unavailable: the database does not answer", 5)
+            await refusal(scope, receive, send)
+            return
+        if who is not None and _is_foreign(request, who):
+            refusal = web.refusal(403, "Forbidden: the header X-CSRF-Token is missing or wrong")
             await refusal(scope, receive, send)
             return
         scope[WHO] = who
@@ -81,7 +90,16 @@ class Gate:
         if shown[: len(_BEARER)].lower() == _BEARER:
             secret = shown[len(_BEARER) :].strip()
             return await asyncio.to_thread(self._tokens.identify, secret)
-        return None
+        secret = request.cookies.get(COOKIE, "")
+        return await asyncio.to_thread(self._sessions.identify, secret) if secret else None
+
+
+def _is_foreign(request: Request, who: Identity) -> bool:
+    """Whether a request that changes something may come from another site's page."""
+    if not who.session or request.method in _SAFE:
+        return False
+    shown = request.headers.get("x-csrf-token", "")
+    return not hmac.compare_digest(shown.encode(), who.csrf.encode())
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -12,13 +12,13 @@ T = TypeVar("T")
 class Asked(BaseModel):
     """A body that a client sends; names that are not known are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Told(BaseModel):
     """A body that the server sends, made from any value with the same attributes."""
 
-    model_config = ConfigDict(from_attributes=True, frozen=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True, use_attribute_docstrings=True)
 
 
 class Page(BaseModel, Generic[T]):

@@ -143,6 +143,14 @@ class Users:
             record(connection, "user unlock", name)
             return found
 
+    def end_sessions(self, name: str) -> int:
+        """End all sessions of a user and return how many there were; raises NotKnown."""
+        with self._database.write() as connection:
+            _one(connection, name)
+            ended = end_sessions(connection, name)
+            record(connection, "user log-out", name, f"{ended} sessions ended")
+            return ended
+
 
 def end_sessions(connection: Connection, name: str) -> int:
     """End all sessions of a user and return how many there were."""

@@ -14,5 +14,7 @@ class Identity(msgspec.Struct, frozen=True):
     role: Role
     session: str = ""
     """The SHA-256 of the session's secret; empty when an API token was shown."""
+    csrf: str = ""
+    """What a page of this session must show beside its cookie; empty for an API token."""
     token: str = ""
     """The id of the API token that was shown; empty for a session."""

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from deodar.edr.api.resources import (
+    api_tokens,
+    audit,
+    dead_letters,
     endpoints,
+    enrolment_tokens,
     external_systems,
+    policies,
     server_status,
+    session,
+    users,
 )
 
 RESOURCES = (
+    session,
     server_status,
     external_systems,
     endpoints,
+    enrolment_tokens,
+    policies,
+    dead_letters,
+    users,
+    api_tokens,
+    audit,
 )
 """In the order of the documentation."""

@@ -7,6 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from deodar.edr import audit_chain
+
 revision = "0005"
 down_revision = "0004"
 
@@ -28,14 +30,13 @@ def _audit() -> None:
         _text("hash", sa.String(64)),
     ):
         op.add_column("audit", column)
-    chain = op.create_table(
+    op.create_table(
         "audit_chain",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
     )
-    # Rows from before are taken into the chain with the first new one.
-    op.bulk_insert(chain, [{"id": 1, "number": 0, "hash": ""}])
+    audit_chain.begin(op.get_bind())
 
 
 def _users() -> None:
