@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deodar.agent import status as report_file
 from deodar.agent.proxy import parse as parse_proxy
+from deodar.agent.tasking.driver import TaskingDriver
 from deodar.agent.uplink import State
 from deodar.agent.uplink_driver import ConnectionSettings, UplinkDriver
 from deodar.kit.errors import DeodarError
@@ -55,6 +56,7 @@ class Integration:
         self._notify = notify
         self._lock = threading.Lock()
         self.driver: UplinkDriver | None = None
+        self.tasking: TaskingDriver | None = None
         told = report_file.read(directory)
         self._last_contact = told.uplink.last_contact if told else None
         self._last_sync = told.uplink.last_sync if told else None
@@ -71,15 +73,24 @@ class Integration:
             on_policy=self._on_policy,
             notify=self._notify,
         )
-        driver.configure(self.connection())
+        tasking = TaskingDriver(
+            self._directory, index=lambda: driver.machine.index, notify=self._notify
+        )
+        settings = self.connection()
+        driver.configure(settings)
+        tasking.configure(settings)
         with self._lock:
-            self.driver = driver
+            self.driver, self.tasking = driver, tasking
         driver.start()
+        tasking.start()
 
     def stop(self) -> None:
         """Send no more; a packet on its way is waited for."""
         with self._lock:
             driver, self.driver = self.driver, None
+            tasking, self.tasking = self.tasking, None
+        if tasking is not None:
+            tasking.stop()
         if driver is not None:
             self._last_words(driver)
             driver.stop(STOP)
@@ -102,8 +113,10 @@ class Integration:
     def apply(self) -> None:
         """Follow the settings and certificates as they are now."""
         with self._lock:
-            if self.driver is not None:
-                self.driver.configure(self.connection())
+            if self.driver is not None and self.tasking is not None:
+                settings = self.connection()
+                self.driver.configure(settings)
+                self.tasking.configure(settings)
 
     def hurry(self) -> None:
         """Let no event wait for others any more."""
@@ -120,8 +133,8 @@ class Integration:
     @property
     def failure(self) -> str:
         """Why the uplink has come to a halt by itself; "" while it works."""
-        driver = self.driver
-        return driver.failure if driver is not None else ""
+        parts = (self.driver, self.tasking)
+        return next((part.failure for part in parts if part is not None and part.failure), "")
 
     @property
     def server(self) -> str:

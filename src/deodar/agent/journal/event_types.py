@@ -74,6 +74,12 @@ class EventType(StrEnum):
         "Critical",
         ("Server", "Problem"),
     )
+    SERVER_TASK = (
+        "ServerTask",
+        "The server ordered a task; State tells how it fares",
+        "Warning",
+        ("Task", "TaskKind", "State", "Reason"),
+    )
     CERTIFICATE_CHANGED = (
         "CertificateChanged",
         "The server's or the client's certificate was added, replaced or removed",

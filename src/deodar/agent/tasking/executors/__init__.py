@@ -1,0 +1,1 @@
+"""What carries out tasks, a file for each kind."""
