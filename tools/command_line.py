@@ -28,6 +28,7 @@ error.
 | 2 | wrong usage, or a setting that cannot be used; wrong usage of `deodar agent …` is 1 |
 | 3 | a state folder is missing, in use or damaged |
 | 4 | `edr import`: done, but some lines became dead letters |
+| 5 | `edr audit verify`: the audit trail is not as it was written |
 | 130 | interrupted |
 
 The commands `deodar agent task|settings|certificate|events|policy|status` end with KESL's codes

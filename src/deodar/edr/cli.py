@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from deodar.edr import (
+    cli_audit,
     cli_dead_letters,
     cli_endpoints,
+    cli_enrolment_tokens,
     cli_external_systems,
     cli_policy,
     cli_settings,
+    cli_token,
+    cli_user,
     durations,
     output,
 )
@@ -48,6 +52,10 @@ app.add_typer(cli_endpoints.app, name="endpoints")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_policy.app, name="policy")
 app.add_typer(cli_settings.app, name="settings")
+app.add_typer(cli_enrolment_tokens.app, name="enrolment-tokens")
+app.add_typer(cli_user.app, name="user")
+app.add_typer(cli_token.app, name="token")
+app.add_typer(cli_audit.app, name="audit")
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 

@@ -60,6 +60,14 @@ def test_the_last_administrator_stays(users):
         users.remove("second")
 
 
+def test_where_there_is_no_administrator_yet_others_can_be_changed(database):
+    users = Users(database)
+    users.add("operator", Role.AUDITOR, PASSWORD)
+    assert users.change("operator", role=Role.SECURITY_OFFICER).role is Role.SECURITY_OFFICER
+    users.remove("operator")
+    assert users.list() == []
+
+
 def test_two_that_go_at_once_do_not_leave_nobody(users, database):
     users.add("second", Role.ADMINISTRATOR, PASSWORD)
     refused = []

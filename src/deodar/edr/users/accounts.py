@@ -100,7 +100,7 @@ class Users:
                 return found
             values = {"role": wanted.role, "disabled_us": wanted.disabled_us}
             connection.execute(update(users).where(users.c.name == name).values(**values))
-            _refuse_nobody(connection)
+            _refuse_nobody(connection, found)
             end_sessions(connection, name)
             record(connection, "user change", name, before=_story(found), after=_story(wanted))
             return wanted
@@ -128,7 +128,7 @@ class Users:
         with self._database.write() as connection:
             found = _one(connection, name)
             connection.execute(delete(users).where(users.c.name == name))
-            _refuse_nobody(connection)
+            _refuse_nobody(connection, found)
             end_sessions(connection, name)
             connection.execute(delete(api_tokens).where(api_tokens.c.user == name))
             record(connection, "user remove", name, before=_story(found))
@@ -164,8 +164,10 @@ def _one(connection: Connection, name: str) -> User:
     return _user(row)
 
 
-def _refuse_nobody(connection: Connection) -> None:
-    """Raise NotPossible when no administrator would be left."""
+def _refuse_nobody(connection: Connection, changed: User) -> None:
+    """Raise NotPossible when a change of this user has left no administrator."""
+    if changed.role is not Role.ADMINISTRATOR:
+        return
     left = (users.c.role == Role.ADMINISTRATOR) & (users.c.disabled_us == 0)
     # Held until the transaction ends: of two changes at once the second must see the first.
     if connection.execute(select(users.c.name).where(left).with_for_update()).first() is None:
