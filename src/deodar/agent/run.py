@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deodar.agent.detection import Choice
     from deodar.kit.directory import StateDirectory
 
-STATUS_EVERY = 10.0
+STATUS_EVERY = 30.0
 LOOK_EVERY = 1.0
 LOOK_EVERY_IN_REPLAY = 0.05
 

@@ -26,6 +26,8 @@ class Appended:
 
         A file that was replaced, or cut, is read from its start.
         """
+        if self._is_read():
+            return b""
         try:
             with self.path.open("rb") as file:
                 status = os.fstat(file.fileno())
@@ -38,6 +40,18 @@ class Appended:
         whole = new[: len(new) - len(new) % unit]
         self._at += len(whole)
         return whole
+
+    def _is_read(self) -> bool:
+        """Whether the file has nothing new; asked every second, so it is not opened for that."""
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 - see above
+        except OSError:
+            return False
+        return (
+            self._began
+            and (status.st_dev, status.st_ino) == self._key
+            and (status.st_size == self._at)
+        )
 
     def give_back(self, count: int) -> None:
         """Let the last bytes be read again: they are the beginning of something."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from deodar.agent.watch.files import RACY_NS
 from deodar.agent.watch.journal_file import TIME, Entry, JournalError, JournalFile
 from deodar.agent.watch.log_lines import PROGRAMS, LogLine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 FOLDERS = ("run/log/journal", "var/log/journal")
@@ -32,10 +34,13 @@ class Journal:
         self._knows_pids = knows_pids
         self._files: dict[Path, JournalFile] = {}
         self._began = False
+        self._folders: list[Path] = []
+        self._stamp: list[int] | None = None
+        self._found: list[Path] = []
 
     def exists(self) -> bool:
         """Whether there is a journal."""
-        return any(True for _ in self._paths())
+        return bool(self._paths())
 
     def read(self) -> Iterator[LogLine]:
         """Yield the lines that are new; the first time, begins at the end and yields nothing."""
@@ -91,11 +96,35 @@ class Journal:
             trusted=is_known or entry.get("_UID") == "0",
         )
 
-    def _paths(self) -> Iterator[Path]:
-        """Yield the files that are written to now: neither archived nor set aside as damaged."""
-        found = 0
-        for folder in FOLDERS:
-            for path in sorted((self._root / folder).glob("*/*.journal")):
-                if "@" not in path.name and found < MOST_FILES:
-                    found += 1
-                    yield path
+    def _paths(self) -> Sequence[Path]:
+        """Return the files that are written to now: neither archived nor set aside as damaged.
+
+        The folders are read again only when a name in them has changed: a look costs little.
+        """
+        if self._stamp is None or self._stamp != _stamp(self._folders):
+            self._folders = [self._root / folder for folder in FOLDERS]
+            self._folders += [one for folder in self._folders for one in _within(folder)]
+            self._stamp = _stamp(self._folders)
+            every = [path for folder in self._folders for path in folder.glob("*.journal")]
+            self._found = [path for path in sorted(every) if "@" not in path.name][:MOST_FILES]
+        return self._found
+
+
+def _within(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return [one for one in folder.iterdir() if one.is_dir()][:MOST_FILES]
+    return []
+
+
+def _stamp(folders: Sequence[Path]) -> list[int] | None:
+    """Return when names in the folders changed last; None when that may be going on."""
+    stamp = []
+    for folder in folders:
+        try:
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - done every second
+        except OSError:
+            changed = 0
+        if abs(time.time_ns() - changed) < RACY_NS:
+            return None
+        stamp.append(changed)
+    return stamp
