@@ -1,28 +1,34 @@
 """What an agent takes while the host does nothing: processor and memory, all processes together.
 
 Method: a real agent with its default settings and the eBPF sensor, enrolled at a real EDR server on
-this machine; half a minute to settle, then two minutes of watching. Processor: user and system time
-of the agent's process and its children (/proc/PID/stat) by the wall clock, and beside it the run
-time of its eBPF programs, which the kernel accounts to whoever caused the event. Memory: resident
-set (Rss in /proc/PID/smaps_rollup, shared pages counted in full) summed over the processes, at the
-end. The host is never quite idle, so the events of the time are told as well.
+this machine; half a minute and more to settle, until what ran before is hashed, then two minutes of
+watching. Processor: user and system time of the agent's process and its children (/proc/PID/stat)
+by the wall clock, and beside it the run time of its eBPF programs, which the kernel accounts to
+whoever caused the event. Memory: resident set (Rss in /proc/PID/smaps_rollup, shared pages counted
+in full) summed over the processes, at the end. The host is never quite idle, and the server on it
+works too: how many records came in the time is told as well.
 
 Run as root: ``python -m bench.agent_idle [seconds]``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.report import Line, cpu_seconds
-from bench.stand import give, stack
+from bench.stand import give, settle, stack
 from deodar.agent.sensors import syscall
 from deodar.demo.stack import DEODAR, deodar
 from deodar.kit.children import Child
+
+if TYPE_CHECKING:
+    from deodar.demo.stack import Stack
 
 SETTLE = 30.0
 SECONDS = 120.0
@@ -43,7 +49,9 @@ def main() -> None:
         parts.children["agent"] = agent.start()
         agent.ready()
         time.sleep(SETTLE)
+        settle(parts)
         statistics = syscall.enable_statistics()
+        received = records(parts)
         before, kernel = cpu_seconds(agent.pid), kernel_seconds(agent.pid)
         began = time.monotonic()
         time.sleep(seconds)
@@ -51,12 +59,20 @@ def main() -> None:
         share = (cpu_seconds(agent.pid) - before) / passed * 100
         in_kernel = (kernel_seconds(agent.pid) - kernel) / passed * 100
         os.close(statistics)
+        rate = (records(parts) - received) / passed
         memory = sum(map(resident, [agent.pid, *children(agent.pid)])) / 1e6
     give(
         Line("agent, idle: processor", share, "% of a core", share / CPU_GOAL, "the goal (0.5 %)"),
         Line("agent, idle: its programs in the kernel", in_kernel, "% of a core"),
+        Line("agent, idle: records that came", rate, "1/s"),
         Line("agent, idle: memory", memory, "MB", memory / MEMORY_GOAL, "the goal (60 MB)"),
     )
+
+
+def records(parts: Stack) -> int:
+    """Return how many records the sensor has given so far."""
+    told = json.loads(deodar("agent", "status", "--json", "--dir", parts.agent))
+    return int(told["sensor"]["received"])
 
 
 def children(pid: int) -> list[int]:

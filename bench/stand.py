@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import httpx
 import msgspec
 
 from deodar.columnar.envelope import split
-from deodar.demo.stack import Ports, Stack, deodar
+from deodar.demo.stack import Ports, Stack, attempts, deodar
 from deodar.events.builders import EventBuilder
 from deodar.tls.certificates import self_signed
 from deodar.tls.contexts import unverified_client
@@ -37,6 +38,20 @@ def stack() -> Iterator[Stack]:
         made = Stack(Path(folder), Ports(edr=0, core=0))
         with contextlib.closing(made):
             yield made
+
+
+def settle(parts: Stack, limit: float = 180.0) -> None:
+    """Wait until the agent has hashed what ran when it started: that is no cost of a load.
+
+    Returns after `limit` seconds in any case: on a busy host there is always something.
+    """
+    before = -1.0
+    for _ in attempts(limit, pause=5.0):
+        told = json.loads(deodar("agent", "status", "--json", "--dir", parts.agent))["hashes"]
+        now = told["processor_seconds"]
+        if not told["waiting"] and now - before < 0.05:
+            return
+        before = now
 
 
 def chunks(count: int, size: int) -> Iterator[bytes]:

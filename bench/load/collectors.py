@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bench.report import cpu_seconds
-from bench.stand import Reader, stack
+from bench.stand import Reader, settle, stack
 from deodar.demo.stack import attempts, deodar
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ class Deodar:
         self._stack = self._ends.enter_context(stack())
         self._url = self._stack.start_edr()["url"]
         self._stack.start_agent()
+        settle(self._stack)
 
     def cpu(self) -> float:
         """The agent's process and its children."""

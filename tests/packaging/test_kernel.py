@@ -10,6 +10,8 @@ from tests.machines.debian import missing
 from tests.packaging import virtual
 from tests.packaging.test_install import UNIT, _enroll, _install
 
+from deodar.demo.stack import attempts
+
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
@@ -86,9 +88,30 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server, kind):
     assert server.find("no-module")["SensorTier"] == "bpf"
     drivers = [event for event in server.events if event["EventType"] == "driver"]
     assert not [one for one in drivers if "no-module" in one["StartupParameters"]]
-    kind(17, "modprobe, and insmod of a copy, on Debian's 6.1, found by the events API")
+    rows = _drivers_in_the_siem(server.stack, server.url)
+    assert [(row["OldFileName"], row["DeviceAction"], row["FileName"]) for row in rows] == [
+        (name, "load", file) for name, file in modules.items()
+    ]
+    kind(17, "modprobe, and insmod of a copy, on Debian's 6.1 in an emulated machine")
 
     emulator.go_on()
     removal = emulator.seen("removal", 90)
     assert {name: removal[name] for name in audit["before"]} == audit["before"]
     assert [path for path in removal["left"] if "systemd/units" not in path] == []
+
+
+def _drivers_in_the_siem(stack, url):
+    """Let a collector fetch all that the EDR server has; return the rows of the two modules."""
+    stack.start_core(url)
+    stack.start_collector()
+    stack.accept_collector()
+    sql = (
+        "SELECT OldFileName, DeviceAction, FileName FROM events WHERE DeviceEventCategory = "
+        "'driver' AND OldFileName IN ('virtio_net', 'dummy') ORDER BY OldFileName DESC LIMIT 10"
+    )
+    rows = []
+    for _ in attempts(60, pause=0.5):
+        rows = stack.search(sql)
+        if len(rows) >= 2:
+            break
+    return rows
