@@ -18,6 +18,7 @@ import typer
 
 from deodar.edr import (
     cli_audit,
+    cli_backup,
     cli_dead_letters,
     cli_endpoints,
     cli_enrolment_tokens,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from deodar.edr.installation import Installation
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app.command()(cli_backup.backup)
+app.command()(cli_backup.restore)
 app.add_typer(cli_external_systems.app, name="external-systems")
 app.add_typer(cli_endpoints.app, name="endpoints")
 app.add_typer(cli_dead_letters.app, name="dead-letters")

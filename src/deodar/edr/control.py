@@ -20,10 +20,12 @@ from starlette.routing import Route
 
 from deodar import __version__
 from deodar.edr import importer, web
+from deodar.edr.backup.events import StoreSource
 from deodar.edr.errors import ControlDataError, LogUnavailable
 from deodar.edr.ingest import Ingest, Origin, Receipt, TooManyEvents
 from deodar.edr.progress import standings
 from deodar.kit.body import BodyError, read_body
+from deodar.store.errors import StoreError
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from deodar.edr.external_systems import Register
     from deodar.edr.log.eventlog import EventLog
 
+_ARROW = "application/vnd.apache.arrow.stream"
 _BODY = importer.CHUNK_BYTES + importer.LONGEST_LINE
 
 
@@ -92,6 +95,8 @@ def control_app(parts: Parts) -> Starlette:
             Route("/status", control.status, methods=["GET"]),
             Route("/import", control.take, methods=["POST"]),
             Route("/metrics", control.metrics, methods=["GET"]),
+            Route("/log/rows", control.log_rows, methods=["GET"]),
+            Route("/log/epochs", control.log_epochs, methods=["GET"]),
             Route("/external-systems", control.external_systems, methods=["GET"]),
         ]
     )
@@ -100,6 +105,7 @@ def control_app(parts: Parts) -> Starlette:
 class _Control:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._source = StoreSource(parts.log.reader)
 
     async def status(self, _request: Request) -> Response:
         return web.answer(self._parts.status())
@@ -116,6 +122,25 @@ class _Control:
         except ControlDataError as error:
             return web.refusal(503, str(error), 5)
         return web.answer(found)
+
+    async def log_rows(self, request: Request) -> Response:
+        """Give some rows of the log, for a backup."""
+        try:
+            after, upto = (int(request.query_params[name]) for name in ("after", "upto"))
+            rows = await asyncio.to_thread(self._source.rows, after, upto)
+        except (ValueError, KeyError) as error:
+            return web.refusal(400, f"bad parameters: {error}")
+        except StoreError as error:
+            return web.refusal(503, str(error), 2)
+        return Response(rows, media_type=_ARROW)
+
+    async def log_epochs(self, _request: Request) -> Response:
+        """Give the log's epochs, for a backup."""
+        try:
+            epochs = await asyncio.to_thread(self._source.epochs)
+        except StoreError as error:
+            return web.refusal(503, str(error), 2)
+        return Response(epochs, media_type=_ARROW)
 
     async def take(self, request: Request) -> Response:
         """Take one part of an import."""

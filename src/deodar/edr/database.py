@@ -155,7 +155,27 @@ def _revision(engine: Engine) -> str | None:
         return found.scalar_one_or_none()
 
 
-def _migrate(engine: Engine, shown: str) -> None:
+@contextmanager
+def empty_database(url: str, revision: str) -> Iterator[Connection]:
+    """Make the tables of a revision in an empty database and give a transaction on them.
+
+    Raises ControlDataError when there are tables already or the revision is not known.
+    """
+    shown = _shown(url)
+    _make_private(url)
+    try:
+        engine = _engine(url)
+        if _revision(engine) is not None:
+            raise ControlDataError(f"the database {shown} has tables already; it must be empty")
+        _migrate(engine, shown, revision)
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        raise ControlDataError(f"cannot fill the database {shown}: {error}") from error
+
+
+def _migrate(engine: Engine, shown: str, revision: str = "head") -> None:
     # Imported only when needed: most commands find the tables up to date.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -167,7 +187,7 @@ def _migrate(engine: Engine, shown: str) -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except CommandError as error:
         raise ControlDataError(
             f"the database {shown} is of another release of Deodar: {error}"

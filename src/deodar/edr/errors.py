@@ -24,6 +24,7 @@ The tree::
         ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
         ├── LogUnavailable          the event log takes nothing now; repeat later
         │   └── LogFull             … since there is no room on the disk
+        ├── BackupError             a backup cannot be made or restored; nothing was overwritten
         └── ControlError            the running server refused or did not answer a local command
 """
 
@@ -157,6 +158,10 @@ class LogFull(LogUnavailable):
 
     def __init__(self, message: str, retry_after: int = 30) -> None:
         super().__init__(message, retry_after)
+
+
+class BackupError(EdrError):
+    """A backup cannot be made, or not be restored; the text says why and what to do."""
 
 
 class ControlError(EdrError):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pyarrow as pa
+
     from deodar.store.engine import Engine
 
 EPOCH_TABLE = "edr_epoch"
@@ -63,6 +65,17 @@ def begin_epoch(engine: Engine, since: int) -> Lineage:
     lineage(engine)  # the first epoch must be there
     _add(engine, len(_read(engine)), since)
     return lineage(engine)
+
+
+def epoch_rows(engine: Engine) -> pa.Table:
+    """Return the epochs as they are kept, for a backup."""
+    return engine.query(f"SELECT * FROM {EPOCH_TABLE} ORDER BY number, created, epoch")  # noqa: S608
+
+
+def restore_epochs(engine: Engine, rows: pa.Table) -> None:
+    """Put a backup's epochs in the place of those of a log that is still empty."""
+    engine.command(f"TRUNCATE TABLE {EPOCH_TABLE}")
+    engine.insert(EPOCH_TABLE, rows)
 
 
 def _read(engine: Engine) -> list[Epoch]:

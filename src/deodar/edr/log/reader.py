@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from deodar.edr.log.lineage import epoch_rows
 from deodar.edr.log.schema import TABLE
 from deodar.store.engine import Limits
 from deodar.store.errors import QueryLimit
@@ -27,6 +28,8 @@ Joined = bytes | memoryview
 SCAN = 200_000
 _SECONDS = 60.0
 _SLACK = 4
+_BACKUP_ROWS = 50_000
+_BACKUP_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,32 @@ class Reader:
         if kept < len(texts) or kept == found.range.limit:
             scanned = int(found.rows.column("seq")[kept - 1].as_py())
         return Slice(_join(texts.slice(0, kept)), kept, scanned, kept < len(texts))
+
+    def rows(self, after: int, upto: int) -> pa.Table:
+        """Return some whole rows above `after`, none above `upto`, at least one if there is any.
+
+        For backups, which keep every column. Raises StoreError.
+        """
+        query = (
+            f"SELECT * FROM {TABLE} WHERE seq > {{after:UInt64}} AND seq <= {{last:UInt64}} "  # noqa: S608
+            "ORDER BY seq LIMIT {limit:UInt64}"
+        )
+        limit, limits = _BACKUP_ROWS, Limits(max_seconds=_SECONDS, max_bytes=_BACKUP_BYTES)
+        while True:
+            parameters = {"after": after, "last": upto, "limit": limit}
+            try:
+                return self._engine.query(query, parameters, limits=limits)
+            except QueryLimit:
+                limit = max(1, limit // 8)
+                limits = Limits() if limit == 1 else limits
+
+    def epochs(self) -> pa.Table:
+        """Return the log's epochs as they are kept, for backups."""
+        return epoch_rows(self._engine)
+
+    def last_seq(self) -> int:
+        """Return the highest number in the log, 0 when it is empty."""
+        return self._number(f"SELECT max(seq) FROM {TABLE}", {})  # noqa: S608
 
     def first_seq(self) -> int:
         """Return the lowest number in the log, 0 when it is empty."""
