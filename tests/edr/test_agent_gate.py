@@ -8,7 +8,8 @@ import pytest
 from starlette.requests import Request
 
 from deodar.edr.agent_gate import AgentGate
-from deodar.edr.enrolment import Endpoint, Endpoints, EnrolmentRequest
+from deodar.edr.endpoint import Endpoint
+from deodar.edr.enrolment import Endpoints, EnrolmentRequest
 from deodar.tls import certificates
 
 from .conftest import read_token, self_made

@@ -91,7 +91,8 @@ def test_the_list_tells_of_the_last_synchronization(fleet):
     policy, stopped = titles.index("Policy"), titles.index("Stopped tasks")
     assert "never" in rows[0]
     assert (rows[0][policy:stopped].strip(), rows[0][stopped:].strip()) == ("0", "")
-    assert (rows[1][policy:stopped].strip(), rows[1][stopped:].strip()) == ("3", "KATAEDR")
+    assert rows[1][policy:stopped].strip() == "3 (must be 0)"
+    assert rows[1][stopped:].strip() == "KATAEDR"
     assert "0.2.0" in rows[1]
 
 
@@ -134,3 +135,36 @@ def test_a_name_that_nobody_has_is_told(fleet):
     fleet.enroll()
     with pytest.raises(NotKnown, match=r"'web-2'.*deodar edr endpoints list"):
         fleet.run("show", "web-2")
+
+
+def test_endpoints_are_moved_tagged_and_found(fleet):
+    one, two = fleet.enroll("web-1"), fleet.enroll("web-2")
+    group = ["group", "add", "servers", "--dir", fleet.folder]
+    assert CliRunner().invoke(app, group, catch_exceptions=False).exit_code == 0
+    assert json.loads(fleet.run("move", "web-1", "servers", "--json"))["group_name"] == "servers"
+    tagged = json.loads(fleet.run("tag", two, "--add", "a", "--add", "b", "--json"))
+    assert tagged["tags"] == ["a", "b"]
+    assert json.loads(fleet.run("tag", two, "--remove", "a", "--json"))["tags"] == ["b"]
+
+    def ids(*words: str) -> list[str]:
+        return [
+            json.loads(line)["agent_id"]
+            for line in fleet.run("list", *words, "--json").splitlines()
+        ]
+
+    assert ids("--group", "servers") == [one]
+    assert ids("--tag", "b") == [two]
+    assert ids("--name", "web-*", "--limit", "1") == [one]
+    assert ids("--after", one) == [two]
+    assert ids("--state", "never") == [one, two]
+    fleet.synchronize(one)
+    assert ids("--state", "online") == [one]
+    assert ids("--drift") == [one]
+    assert "3 (must be 0)" in fleet.run("list")
+    assert json.loads(fleet.run("counts", "--json"))["online"] == 1
+    assert "online: 1" in fleet.run("counts")
+
+
+def test_a_revocation_may_tell_why(fleet):
+    told = json.loads(fleet.run("revoke", fleet.enroll(), "--reason", "stolen", "--json"))
+    assert (told["presence"], told["revoked_reason"]) == ("revoked", "stolen")

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from deodar.edr import endpoint_page
-from deodar.edr.enrolment import Endpoint
+from deodar.edr.endpoint import Endpoint
 
 
 @pytest.fixture

@@ -10,10 +10,13 @@ from deodar.edr import tables
 from deodar.edr.database import now_us
 from deodar.edr.enrolment import PREFIX, Endpoints, EnrolmentRequest, Host
 from deodar.edr.errors import Ambiguous, EnrolmentRefused, NotKnown
+from deodar.edr.fleet import Fleet
+from deodar.edr.groups import Groups
 from deodar.edr.tables import audit, enrolment_tokens
 from deodar.tls import certificates
 
 from .conftest import read_token
+from .fleet_world import World
 
 AUTHORITY = certificates.make_authority("edr")
 
@@ -163,3 +166,36 @@ def test_there_is_a_report_only_after_a_synchronization(endpoints):
     done = endpoints.enroll(AUTHORITY, asked(invited(endpoints)), "")
     assert endpoints.report(done.agent_id) == ""
     assert endpoints.report("nobody") == ""
+
+
+def test_a_host_that_is_known_keeps_its_group_and_tags_and_is_shown_as_such(database):
+    world, fleet = World(database), Fleet(database)
+    Groups(database).add("servers")
+    Groups(database).add("desks")
+    first = world.enroll("web-1", "servers", machine="m-1")
+    fleet.tag(first.agent_id, ["dmz"])
+    again = world.enroll("web-1", machine="m-1")
+    assert (again.replaces, again.group_name, again.tags) == (first.agent_id, "servers", ("dmz",))
+    third = world.enroll("web-1", "desks", machine="m-1")
+    assert (third.replaces, third.group_name) == (again.agent_id, "desks")
+    assert world.enroll("web-2", machine="m-2").replaces == ""
+    assert world.enroll("web-3").replaces == world.enroll("web-4").replaces == ""
+    with database.read() as connection:
+        told = connection.execute(select(audit.c.details).where(audit.c.subject == again.agent_id))
+        assert told.scalar() == f"web-1, replaces {first.agent_id}"
+    assert world.endpoints.find(first.agent_id).state == "enrolled"
+
+
+def test_a_revocation_keeps_its_time_and_reason(database):
+    world = World(database)
+    agent_id = world.enroll().agent_id
+    first = world.endpoints.revoke(agent_id, "stolen")
+    assert (first.state, first.revoked_reason) == ("revoked", "stolen")
+    again = world.endpoints.revoke(agent_id)
+    assert (again.revoked_us, again.revoked_reason) == (first.revoked_us, "stolen")
+    assert world.endpoints.revoke(agent_id, "sold").revoked_reason == "sold"
+
+
+def test_the_end_of_the_certificate_is_kept(database):
+    days = (World(database).enroll().not_after_us - now_us()) / 86_400e6
+    assert days == pytest.approx(365, abs=1)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from deodar.edr.errors import PolicyProblem
+from deodar.edr.groups import Groups
 from deodar.edr.policies import KEPT, InForce, Policies
 from deodar.edr.tables import audit, policy_versions
 from deodar.tasks.errors import InvalidSetting
@@ -144,3 +145,53 @@ def test_changes_at_once_get_a_version_each(policies, database):
     for thread in threads:
         thread.join(30)
     assert [one.version for one in policies.history()] == list(range(8, 0, -1))
+
+
+def test_a_groups_policy_lies_over_the_default_one(policies, database):
+    Groups(database).add("servers")
+    policies.set({**FIRST, "Application": {"UseProxy": False}})
+    own = policies.set({"KATAEDR": {"RequestTimeout": 9}}, "servers")
+    with database.write() as connection:
+        answer = policies.for_agent(connection, 1, "servers")
+        other = policies.for_agent(connection, 0, "nosuch")
+    assert answer.version == own.version == 2
+    assert answer.policy is not None
+    got = from_wire(msgspec.json.decode(answer.policy))
+    assert (got.version, got.name) == (2, "servers")
+    assert got.settings == {
+        "KATAEDR": {"SynchronizationPeriod": 7, "RequestTimeout": 9},
+        "Application": {"UseProxy": False},
+    }
+    assert other.version == 1
+
+
+def test_a_change_below_is_a_new_version_for_those_above(policies, database):
+    Groups(database).add("servers")
+    Groups(database).add("desks")
+    policies.set(FIRST)
+    policies.set({"KATAEDR": {"RequestTimeout": 9}}, "servers")
+    assert policies.set(SECOND).version == 3
+    assert [one.version for one in policies.history("servers")] == [4, 2]
+    effective = policies.effective("servers")
+    assert effective is not None
+    assert effective.settings["KATAEDR"] == {**SECOND["KATAEDR"], "RequestTimeout": 9}
+    desks = policies.effective("desks")
+    assert desks is not None
+    assert (desks.name, desks.version, desks.settings) == ("default", 3, SECOND)
+    policies.clear()
+    assert policies.effective("desks") is None
+    alone = policies.effective("servers")
+    assert alone is not None
+    assert (alone.version, alone.settings) == (6, {"KATAEDR": {"RequestTimeout": 9}})
+
+
+def test_no_number_is_given_twice_whichever_policy_it_is_for(policies, database):
+    Groups(database).add("servers")
+    given = []
+    for n in range(1, 4):
+        given.append(policies.set({"KATAEDR": {"RequestTimeout": n}}, "servers").version)
+        given.append(policies.set({"KATAEDR": {"ConnectionTimeout": n}}).version)
+        given.append(policies.clear("servers").version)
+    assert given == sorted(set(given))
+    with pytest.raises(PolicyProblem):
+        policies.clear("servers")

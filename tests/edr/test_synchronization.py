@@ -10,7 +10,8 @@ import pytest
 import zstandard
 from structlog.testing import capture_logs
 
-from deodar.edr.enrolment import Endpoint, Endpoints, EnrolmentRequest, Host
+from deodar.edr.endpoint import Endpoint
+from deodar.edr.enrolment import Endpoints, EnrolmentRequest, Host
 from deodar.edr.errors import BadRequest, NotThisAgent
 from deodar.edr.policies import Policies
 from deodar.edr.synchronization import DEEPEST_STATUS, LARGEST_BODY, LARGEST_REPORT, Synchronization

@@ -42,7 +42,7 @@ from deodar.kit.body import BodyError, BodyMalformed, UnsupportedEncoding, read_
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -70,6 +70,7 @@ class AgentApi:
         authority: Pair,
         server_id: str,
         bounds: Bounds,
+        certificate_days: Callable[[], int],
     ) -> None:
         self._gate = AgentGate(endpoints, authority)
         self._endpoints = endpoints
@@ -78,6 +79,7 @@ class AgentApi:
         self._authority = authority
         self._server_id = server_id
         self._bounds = bounds
+        self._certificate_days = certificate_days
         self._large = asyncio.Semaphore(bounds.large_bodies)
         self._small = asyncio.Semaphore(bounds.small_bodies)
 
@@ -104,7 +106,11 @@ class AgentApi:
             body = await self._body(request, request.stream(), _ENROL_BYTES, _ENROL_BYTES)
             asked = web.decode(body, EnrolmentRequest)
             enrolled = await asyncio.to_thread(
-                self._endpoints.enroll, self._authority, asked, web.address(request)
+                self._endpoints.enroll,
+                self._authority,
+                asked,
+                web.address(request),
+                self._certificate_days(),
             )
         except EnrolmentRefused as error:
             log.warning("enrolment_refused", address=web.address(request), reason=str(error))

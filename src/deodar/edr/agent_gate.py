@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deodar.edr import web
-from deodar.edr.enrolment import ENROLLED
+from deodar.edr.endpoint import ENROLLED
 from deodar.kit.logging import logger
 from deodar.tls.certificates import CertificateProblem, Purpose, check_issued, fingerprint
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from deodar.edr.enrolment import Endpoint, Endpoints
+    from deodar.edr.endpoint import Endpoint
+    from deodar.edr.enrolment import Endpoints
     from deodar.tls.certificates import Pair
 
 _AGENT = re.compile(r"deodar-agent/([0-9A-Za-z.+-]{1,64})", re.ASCII)
@@ -57,6 +58,9 @@ class AgentGate:
             reason = "is not enrolled" if endpoint is None else "was revoked"
             log.warning("agent_refused", digest=digest, reason=reason)
             return web.refusal(403, f"Forbidden: this endpoint {reason}")
+        if endpoint.digest != digest:
+            endpoint = await asyncio.to_thread(self._endpoints.confirm, endpoint)
+            log.info("certificate_renewed", agent_id=endpoint.agent_id, digest=digest)
         if note:
             await self._note(request, endpoint)
         return endpoint

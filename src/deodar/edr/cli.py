@@ -23,6 +23,7 @@ from deodar.edr import (
     cli_endpoints,
     cli_enrolment_tokens,
     cli_external_systems,
+    cli_group,
     cli_policy,
     cli_settings,
     cli_token,
@@ -52,6 +53,7 @@ app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 app.add_typer(cli_external_systems.app, name="external-systems")
 app.add_typer(cli_endpoints.app, name="endpoints")
+app.add_typer(cli_group.app, name="group")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_policy.app, name="policy")
 app.add_typer(cli_settings.app, name="settings")
@@ -126,13 +128,14 @@ def enroll(
     valid: Annotated[str, typer.Option(help="How long it is good (ISO 8601).")] = "P1D",
     note: Annotated[str, typer.Option(help="What or whom it is for.")] = "",
     url: Annotated[str, typer.Option(help="Address of this server for the agent.")] = "",
+    group: Annotated[str, typer.Option(help="The group of the endpoint.")] = "default",
     as_json: Json = False,
 ) -> None:
     """Make an enrolment token, good for one agent."""
     opened = open_(directory)
     seconds = durations.parse(valid)
     with contextlib.closing(opened.database()) as database:
-        made = Endpoints(database).invite(url or opened.url, opened.pin, seconds, note)
+        made = Endpoints(database).invite(url or opened.url, opened.pin, seconds, note, group)
     if as_json:
         output.print_json({"token": made.token, "expires_us": made.expires_us})
     else:

@@ -14,7 +14,7 @@ from deodar.edr import output, policy_file
 from deodar.edr.errors import EdrError
 from deodar.edr.installation import open_
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
-from deodar.edr.policies import Policies, PolicyVersion, story
+from deodar.edr.policies import DEFAULT, Policies, PolicyVersion, story
 from deodar.tasks.exports import all_to_ini
 from deodar.tasks.ini import flat
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 app = typer.Typer(no_args_is_help=True, help="Settings that all agents must follow.")
+
+
+Group = Annotated[str, typer.Option("--group", help="The policy of this group of endpoints.")]
 
 
 class _Row(msgspec.Struct):
@@ -38,15 +41,16 @@ _COLUMNS = {"version": "Version", "made_us": "Made", "user": "By", "settings": "
 def set_(
     directory: Directory,
     file: Annotated[str, typer.Argument(help="Settings, INI or JSON; - for standard input.")],
+    group: Group = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """Put the settings of a file into force; agents get them when they next synchronize."""
     data = _read(file)
     with _policies(directory) as policies:
-        present = policies.current()
+        present = policies.current(group)
         before = present.settings if present else None
         settings, passed_over = policy_file.read(data, file, before)
-        made = policies.set(settings)
+        made = policies.set(settings, group)
     for name in passed_over:
         typer.echo(f"deodar: {file}: {name} has no function here and was passed over", err=True)
     if as_json:
@@ -64,11 +68,18 @@ def show(
     secrets: Annotated[
         bool, typer.Option("--secrets", help="Show the proxy's password too.")
     ] = False,
+    group: Group = DEFAULT,
+    effective: Annotated[
+        bool, typer.Option("--effective", help="With what is taken from the default policy.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the policy in force, or an earlier version of it."""
     with _policies(directory) as policies:
-        found = policies.at(version) if version else policies.current()
+        if effective:
+            found = policies.effective(group)
+        else:
+            found = policies.at(version, group) if version else policies.current(group)
     if found is not None:
         found = _shown(found, secrets=secrets)
     if as_json:
@@ -80,21 +91,22 @@ def show(
 
 
 @app.command()
-def clear(directory: Directory, as_json: Json = False) -> None:
-    """End the policy; agents go back to the settings of their hosts."""
+def clear(directory: Directory, group: Group = DEFAULT, as_json: Json = False) -> None:
+    """End the policy; agents go back to the default one, or to the settings of their hosts."""
     with _policies(directory) as policies:
-        made = policies.clear()
+        made = policies.clear(group)
     if as_json:
         output.print_json(made)
     else:
-        output.print_line(f"{story(made)}: agents have no policy any more")
+        ended = "have no policy any more" if group == DEFAULT else "follow the default policy"
+        output.print_line(f"{story(made)}: agents {ended}")
 
 
 @app.command()
-def history(directory: Directory, as_json: Json = False) -> None:
+def history(directory: Directory, group: Group = DEFAULT, as_json: Json = False) -> None:
     """Show the last versions of the policy, who made them and what they set."""
     with _policies(directory) as policies:
-        found = [_shown(version, secrets=False) for version in policies.history()]
+        found = [_shown(version, secrets=False) for version in policies.history(group)]
     if as_json:
         output.print_json(*found)
     else:

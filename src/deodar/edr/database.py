@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
-HEAD = "0005"
+HEAD = "0006"
 VERSION_TABLE = "deodar_edr_version"
 
 

@@ -15,7 +15,7 @@ from deodar.edr import output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from deodar.edr.enrolment import Endpoint
+    from deodar.edr.endpoint import Endpoint
 
 _DEEPEST = 5
 _WIDTH = 24

@@ -16,22 +16,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from deodar.edr.database import now_us, record
+from deodar.edr.endpoint import (
+    DEFAULT_GROUP,
+    ENROLLED,
+    REVOKED,
+    SELECT,
+    Endpoint,
+    as_endpoint,
+)
 from deodar.edr.errors import Ambiguous, EnrolmentRefused, NotKnown
-from deodar.edr.tables import endpoints, enrolment_tokens
+from deodar.edr.tables import endpoint_groups, endpoints, enrolment_tokens
 from deodar.tls import certificates
 from deodar.tls.errors import CertificateError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from sqlalchemy import Connection
 
     from deodar.edr.database import Database
     from deodar.tls.certificates import Pair
 
 PREFIX = "deodar-enroll:v1:"
-ENROLLED, REVOKED = "enrolled", "revoked"
+CERTIFICATE_DAYS = 365
 _CONTACT_EVERY_US = 5_000_000
 _DAY_US = 86_400 * 1_000_000
 _NOT_GOOD = (
@@ -65,29 +73,6 @@ class Enrolled(msgspec.Struct, frozen=True):
     authority: str
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """One enrolled host. Times are µs, 0 for never."""
-
-    agent_id: str
-    digest: str
-    state: str
-    name: str
-    os_name: str
-    os_version: str
-    machine_id: str
-    agent_version: str
-    address: str
-    enrolled_us: int
-    last_contact_us: int
-    synchronized_us: int
-    policy_version: int
-    """Of the policy that the agent followed when it last synchronized; 0 for none."""
-    stopped_tasks: str
-    """Which of the tasks that keep telemetry going the agent reported as stopped then."""
-
-
-# All but the report, which is read for one endpoint at a time.
-_SELECT = select(*(endpoints.c[name] for name in Endpoint.__struct_fields__))
 _SHOWN = 20
 
 
@@ -105,24 +90,31 @@ class Endpoints:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def invite(self, url: str, pin: str, seconds: float, note: str = "") -> Invitation:
-        """Make an enrolment token, good for one agent within `seconds`.
+    def invite(
+        self, url: str, pin: str, seconds: float, note: str = "", group: str = DEFAULT_GROUP
+    ) -> Invitation:
+        """Make an enrolment token, good for one agent within `seconds`, for a group.
 
-        `url` is the server's address for agents and `pin` the SHA-256 of its authority.
+        `url` is the server's address for agents and `pin` the SHA-256 of its authority. Raises
+        NotKnown for an unknown group.
         """
         secret = secrets.token_urlsafe(32)
         created = now_us()
         expires = created + int(seconds * 1_000_000)
         row = {"hash": _hash(secret), "note": note[:256], "created_us": created}
+        row["group_name"] = group
         with self._database.write() as connection:
+            _check_group(connection, group)
             old = enrolment_tokens.c.expires_us < created - _DAY_US
             connection.execute(delete(enrolment_tokens).where(old))
             connection.execute(insert(enrolment_tokens).values(**row, expires_us=expires))
             record(connection, "enrolment-token create", note or "-")
         return Invitation(_token_text(url, pin, secret), expires)
 
-    def enroll(self, authority: Pair, request: EnrolmentRequest, address: str) -> Enrolled:
-        """Use up a token and return the agent's id and certificate.
+    def enroll(
+        self, authority: Pair, request: EnrolmentRequest, address: str, days: int = CERTIFICATE_DAYS
+    ) -> Enrolled:
+        """Use up a token and return the agent's id and certificate, which is good for `days`.
 
         Raises EnrolmentRefused when the token is not good, or the certificate request is not; a
         bad certificate request leaves the token unused.
@@ -139,7 +131,7 @@ class Endpoints:
                 raise EnrolmentRefused(_NOT_GOOD)
         agent_id = str(uuid.uuid4())
         try:
-            issued = certificates.issue_client(authority, request.request.encode(), agent_id)
+            issued = certificates.issue_client(authority, request.request.encode(), agent_id, days)
         except (CertificateError, ValueError) as error:
             raise EnrolmentRefused(f"the certificate request is not good: {error}") from error
         with self._database.write() as connection:
@@ -149,8 +141,10 @@ class Endpoints:
             if used.rowcount != 1:  # another agent was faster
                 raise EnrolmentRefused(_NOT_GOOD)
             row = _endpoint_row(agent_id, issued, request.host, address, now)
+            row |= _inherited(connection, request)
             connection.execute(insert(endpoints).values(**row))
-            record(connection, "endpoint enroll", agent_id, request.host.name, user=address)
+            told = request.host.name + (f", replaces {row['replaces']}" if row["replaces"] else "")
+            record(connection, "endpoint enroll", agent_id, told, user=address)
         return Enrolled(agent_id, issued.decode(), authority.certificate.decode())
 
     def find(self, name: str) -> Endpoint:
@@ -158,8 +152,8 @@ class Endpoints:
 
         Raises NotKnown or Ambiguous.
         """
-        by_id = _SELECT.where(endpoints.c.agent_id == name)
-        by_name = _SELECT.where(endpoints.c.name == name).limit(_SHOWN)
+        by_id = SELECT.where(endpoints.c.agent_id == name)
+        by_name = SELECT.where(endpoints.c.name == name).limit(_SHOWN)
         with self._database.read() as connection:
             rows = connection.execute(by_id).all() or connection.execute(by_name).all()
         if not rows:
@@ -167,7 +161,7 @@ class Endpoints:
         if len(rows) > 1:
             ids = ", ".join(row.agent_id for row in rows)
             raise Ambiguous(f"several endpoints are named '{name}'; give an agent's id: {ids}")
-        return _endpoint(rows[0])
+        return as_endpoint(rows[0])
 
     def report(self, agent_id: str) -> str:
         """Return the JSON of what an agent said when it last synchronized; "" if it never did."""
@@ -176,28 +170,54 @@ class Endpoints:
             return str(connection.execute(query).scalar() or "")
 
     def by_digest(self, digest: str) -> Endpoint | None:
-        """Return the endpoint with a certificate, enrolled or revoked, or None."""
-        query = _SELECT.where(endpoints.c.digest == digest)
+        """Return the endpoint of a certificate, present or renewed; also a revoked one."""
+        query = SELECT.where(or_(endpoints.c.digest == digest, endpoints.c.next_digest == digest))
         with self._database.read() as connection:
             row = connection.execute(query).first()
-        return None if row is None else _endpoint(row)
+        return None if row is None else as_endpoint(row)
 
     def list(self) -> list[Endpoint]:
         """Return all endpoints in the order of their enrolment."""
-        query = _SELECT.order_by(endpoints.c.enrolled_us)
+        query = SELECT.order_by(endpoints.c.enrolled_us)
         with self._database.read() as connection:
-            return [_endpoint(row) for row in connection.execute(query).all()]
+            return [as_endpoint(row) for row in connection.execute(query).all()]
 
-    def revoke(self, agent_id: str) -> Endpoint:
-        """Shut an agent out from now on; returns its row. Raises NotKnown."""
+    def confirm(self, endpoint: Endpoint) -> Endpoint:
+        """Put the renewed certificate, which the agent has shown, in place of the one before."""
+        now = now_us()
+        values = {
+            "digest": endpoint.next_digest,
+            "not_after_us": endpoint.next_not_after_us,
+            "next_digest": None,
+            "next_not_after_us": 0,
+            "renewed_us": now,
+        }
+        shown = endpoints.c.next_digest == endpoint.next_digest
+        key = endpoints.c.agent_id == endpoint.agent_id
+        with self._database.write() as connection:
+            changed = connection.execute(update(endpoints).where(key & shown).values(**values))
+            if changed.rowcount:
+                record(connection, "endpoint renew", endpoint.agent_id, user=endpoint.agent_id)
+            return as_endpoint(connection.execute(SELECT.where(key)).one())
+
+    def revoke(self, agent_id: str, reason: str = "") -> Endpoint:
+        """Shut an agent out from now on; returns its row. Raises NotKnown.
+
+        One that is revoked already keeps its time and, if none is given, its reason.
+        """
         key = endpoints.c.agent_id == agent_id
         with self._database.write() as connection:
-            connection.execute(update(endpoints).where(key).values(state=REVOKED))
-            row = connection.execute(_SELECT.where(key)).first()
-            if row is None:
+            before = connection.execute(SELECT.where(key).with_for_update()).first()
+            if before is None:
                 raise NotKnown(_unknown(agent_id))
-            record(connection, "endpoint revoke", agent_id)
-            return _endpoint(row)
+            values = {
+                "state": REVOKED,
+                "revoked_us": before.revoked_us or now_us(),
+                "revoked_reason": reason[:256] or before.revoked_reason,
+            }
+            connection.execute(update(endpoints).where(key).values(**values))
+            record(connection, "endpoint revoke", agent_id, reason[:256])
+            return as_endpoint(connection.execute(SELECT.where(key)).one())
 
     def note_contact(self, endpoint: Endpoint, address: str, agent_version: str = "") -> None:
         """Note that an agent was heard just now; written at most every few seconds."""
@@ -239,8 +259,37 @@ def _endpoint_row(
         "agent_version": host.agent_version[:64],
         "address": address,
         "enrolled_us": now,
+        "not_after_us": not_after_us(certificate),
     }
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
-    return Endpoint(**row._mapping)  # SQLAlchemy's public name for it
+def _inherited(connection: Connection, request: EnrolmentRequest) -> dict[str, str]:
+    """Return group, tags and predecessor: a host that is known keeps what it was given.
+
+    The token's group counts if it is not the default one. Copies of one machine may share their
+    machine id, so the endpoint before is left as it is.
+    """
+    token = enrolment_tokens
+    invited = select(token.c.group_name).where(token.c.hash == _hash(request.token))
+    group = str(connection.execute(invited).scalar() or DEFAULT_GROUP)
+    machine = request.host.machine_id[:128]
+    known = None
+    if machine:
+        same = endpoints.c.machine_id == machine
+        latest = SELECT.where(same).order_by(endpoints.c.enrolled_us.desc()).limit(1)
+        known = connection.execute(latest).first()
+    if known is None:
+        return {"group_name": group, "tags": "", "replaces": ""}
+    kept = known.group_name if group == DEFAULT_GROUP else group
+    return {"group_name": kept, "tags": known.tags, "replaces": known.agent_id}
+
+
+def _check_group(connection: Connection, name: str) -> None:
+    known = select(endpoint_groups.c.name).where(endpoint_groups.c.name == name)
+    if connection.execute(known).first() is None:
+        raise NotKnown(f"no group '{name[:100]}'; see: deodar edr group list")
+
+
+def not_after_us(certificate: bytes) -> int:
+    """Return until when a certificate (PEM) is good, in µs since the epoch."""
+    return int(certificates.validity(certificate).end.timestamp()) * 1_000_000

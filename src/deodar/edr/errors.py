@@ -13,8 +13,11 @@ The tree::
         ├── Ambiguous               several external systems or endpoints go by that name
         ├── NotAcceptable           an external system cannot be accepted as it is
         ├── EnrolmentRefused        an enrolment token or request is not good
+        ├── RenewalRefused          an agent's request for another certificate is not good
         ├── NotThisAgent            an agent reports under another's id than its certificate's
         ├── PolicyProblem           a policy cannot be set or shown
+        ├── GroupProblem            a group of endpoints cannot be made or removed
+        ├── FleetProblem            an endpoint cannot be tagged like that
         ├── AlreadyThere            an id or a name is in use, or a result is there already
         ├── OrderRefused            a task cannot be given now; the text says why
         ├── FileRefused             a fetched file cannot be taken; has the HTTP `status`
@@ -91,6 +94,10 @@ class EnrolmentRefused(EdrError):  # noqa: N818
     """An enrolment token is unknown, used or outdated, or the request beside it is not good."""
 
 
+class RenewalRefused(EdrError):  # noqa: N818
+    """An agent's request for another certificate is not good."""
+
+
 class NotThisAgent(EdrError):  # noqa: N818
     """An agent's report has another id than its certificate."""
 
@@ -122,6 +129,14 @@ class RulesProblem(EdrError):  # noqa: N818
 
 class FeedProblem(EdrError):  # noqa: N818
     """A list of hashes is not one; the text says what is wrong in which line."""
+
+
+class GroupProblem(EdrError):  # noqa: N818
+    """A group of endpoints cannot be made or removed; the text says why."""
+
+
+class FleetProblem(EdrError):  # noqa: N818
+    """An endpoint cannot be changed like that; the text says why."""
 
 
 class PartlyTaken(EdrError):  # noqa: N818

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from deodar.edr.database import Database
     from deodar.edr.settings import EdrSettings
 
-SECTIONS = ("events_api", "external_systems")
+SECTIONS = ("events_api", "external_systems", "fleet")
 """The parts of the file whose settings can be changed while the server runs."""
 LOOK_EVERY = 0.5
 _LONGEST_VALUE = 1000

@@ -1,9 +1,11 @@
 """Policies: settings that the server gives its agents, and that stand above those of a host.
 
-There is one policy, ``default``, for all agents; the tables have names so that groups of agents can
-have their own later. Each change makes a new version. Versions only rise, also over a policy that
-was cleared, so that an agent which missed a change is never taken for one that has it. What a
-policy may say is decided by `deodar.tasks`; the last versions are kept with who made them.
+The policy ``default`` is for all agents. A group of endpoints may have its own, which lies over it:
+what it does not name is taken from ``default``. Each change makes a new version; a change of
+``default`` makes one of each group's policy too, since what its agents get is another. Numbers of
+versions are given once for all policies and only rise, also over a policy that was cleared, so that
+an agent which missed a change or was moved is never taken for one that has it. What a policy may
+say is decided by `deodar.tasks`; the last versions are kept with who made them.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
-from deodar.edr.errors import PolicyProblem
-from deodar.edr.tables import policies, policy_versions
-from deodar.tasks.check import flatten
+from deodar.edr.errors import NotKnown, PolicyProblem
+from deodar.edr.tables import endpoint_groups, policies, policy_versions
+from deodar.tasks.check import flatten, merge
 from deodar.tasks.policy import Policy, check_policy, to_wire
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 KEPT = 100
 """How many versions of a policy are kept."""
+_SENT_KEPT = 64
 _LONGEST_STORY = 2000
 
 Settings = dict[str, dict[str, Any]]
@@ -57,12 +60,13 @@ class Policies:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sent = InForce()
+        self._sent: dict[int, InForce] = {}
 
     def set(self, settings: Mapping[str, Any], name: str = DEFAULT) -> PolicyVersion:
         """Put settings into force; returns the version, which is the present one if they are equal.
 
-        Raises InvalidSetting, and PolicyProblem for a policy that says nothing.
+        `name` is a group's. Raises InvalidSetting, PolicyProblem for a policy that says nothing,
+        and NotKnown.
         """
         checked = {task: values for task, values in check_policy(settings).items() if values}
         if not checked:
@@ -70,18 +74,26 @@ class Policies:
                 "a policy without settings changes nothing; to end it: deodar edr policy clear"
             )
         with self._database.write() as connection:
+            _check_group(connection, name)
             present = _present(connection, name)
             if present is not None and present.settings == checked:
                 return present
-            return self._put(connection, name, present, checked)
+            return _change(connection, name, present, checked)
 
     def clear(self, name: str = DEFAULT) -> PolicyVersion:
         """Give agents no policy any more; returns the version. Raises PolicyProblem if none is."""
         with self._database.write() as connection:
-            present = _present(connection, name)
-            if present is None or present.settings is None:
-                raise PolicyProblem("there is no policy to clear")
-            return self._put(connection, name, present, None)
+            ended = self.end(connection, name)
+        if ended is None:
+            raise PolicyProblem("there is no policy to clear")
+        return ended
+
+    def end(self, connection: Connection, name: str) -> PolicyVersion | None:
+        """Clear a policy within a transaction of the caller; returns None if there is none."""
+        present = _present(connection, name)
+        if present is None or present.settings is None:
+            return None
+        return _change(connection, name, present, None)
 
     def current(self, name: str = DEFAULT) -> PolicyVersion | None:
         """Return the policy in force, or None."""
@@ -104,46 +116,51 @@ class Policies:
         with self._database.read() as connection:
             return [_policy(row) for row in connection.execute(query).all()]
 
-    def for_agent(self, connection: Connection, version: int, name: str = DEFAULT) -> InForce:
+    def for_agent(self, connection: Connection, version: int, group: str = DEFAULT) -> InForce:
         """Return what an agent with policy `version` is told, within a transaction of the caller.
 
         The policy itself is read and encoded once for all agents that need it.
         """
-        table = policies
-        given = (table.c.name == name) & table.c.settings.is_not(None)
-        present = connection.execute(select(table.c.version).where(given)).scalar() or 0
+        wanted = self.in_force(connection)
+        name = group if group in wanted else DEFAULT
+        present = wanted.get(name, 0)
         if present in (0, version):
             return InForce(present)
-        sent = self._sent
-        if sent.version != present:
-            found = _version(connection, name, present)
-            self._sent = sent = InForce(present, None if found is None else _wire(found))
+        sent = self._sent.get(present)
+        if sent is None:
+            settings = self.settings_in_force(connection, name)
+            wire = to_wire(Policy(version=present, name=name, settings=settings))
+            sent = InForce(present, msgspec.Raw(msgspec.json.encode(wire)))
+            while len(self._sent) >= _SENT_KEPT:
+                self._sent.pop(next(iter(self._sent)))
+            self._sent[present] = sent
         return sent
 
-    def _put(
-        self,
-        connection: Connection,
-        name: str,
-        present: PolicyVersion | None,
-        settings: Settings | None,
-    ) -> PolicyVersion:
-        made = PolicyVersion(
-            name=name,
-            version=present.version + 1 if present else 1,
-            made_us=now_us(),
-            user=actor().name,
-            settings=settings,
-        )
-        text = None if settings is None else msgspec.json.encode(settings).decode()
-        row = {"version": made.version, "settings": text, "updated_us": made.made_us}
-        if present is None:
-            connection.execute(insert(policies).values(name=name, **row))
-        else:
-            connection.execute(update(policies).where(policies.c.name == name).values(**row))
-        _remember(connection, made, text)
-        action = "policy clear" if settings is None else "policy set"
-        record(connection, action, name, story(made))
-        return made
+    def in_force(self, connection: Connection) -> dict[str, int]:
+        """Return the versions of the policies in force, by the groups that have their own."""
+        table = policies
+        query = select(table.c.name, table.c.version).where(table.c.settings.is_not(None))
+        return {row.name: int(row.version) for row in connection.execute(query)}
+
+    def settings_in_force(self, connection: Connection, group: str = DEFAULT) -> Settings:
+        """Return what the agents of a group must follow; empty without a policy."""
+        wanted = (policies.c.name.in_((DEFAULT, group))) & policies.c.settings.is_not(None)
+        query = select(policies.c.name, policies.c.settings).where(wanted)
+        given = {row.name: _settings(row.settings) or {} for row in connection.execute(query)}
+        own = given.get(group, {}) if group != DEFAULT else {}
+        base = given.get(DEFAULT, {})
+        return {task: merge(base.get(task, {}), own.get(task, {})) for task in {**base, **own}}
+
+    def effective(self, group: str = DEFAULT) -> PolicyVersion | None:
+        """Return the policy that the agents of a group must follow, or None."""
+        with self._database.read() as connection:
+            wanted = self.in_force(connection)
+            name = group if group in wanted else DEFAULT
+            found = _version(connection, name, wanted[name]) if name in wanted else None
+            if found is None:
+                return None
+            settings = self.settings_in_force(connection, name)
+        return msgspec.structs.replace(found, settings=settings)
 
 
 def story(policy: PolicyVersion) -> str:
@@ -151,6 +168,62 @@ def story(policy: PolicyVersion) -> str:
     names = ", ".join(flatten(policy.settings or {}))
     told = names if len(names) <= _LONGEST_STORY else f"{names[:_LONGEST_STORY]}…"
     return f"version {policy.version}: {told}" if told else f"version {policy.version}"
+
+
+def _change(
+    connection: Connection,
+    name: str,
+    present: PolicyVersion | None,
+    settings: Settings | None,
+) -> PolicyVersion:
+    """Put a policy in place of the present one, and new versions of those that lie over it."""
+    made = _put(connection, name, present, settings)
+    action = "policy clear" if settings is None else "policy set"
+    record(connection, action, name, story(made))
+    if name == DEFAULT:
+        above = (policies.c.name != DEFAULT) & policies.c.settings.is_not(None)
+        query = select(policies.c.name).where(above).order_by(policies.c.name)
+        for other in list(connection.execute(query).scalars()):
+            own = _present(connection, other)
+            if own is not None:
+                _put(connection, other, own, own.settings)
+    return made
+
+
+def _put(
+    connection: Connection,
+    name: str,
+    present: PolicyVersion | None,
+    settings: Settings | None,
+) -> PolicyVersion:
+    made = PolicyVersion(
+        name=name,
+        version=_next_version(connection),
+        made_us=now_us(),
+        user=actor().name,
+        settings=settings,
+    )
+    text = None if settings is None else msgspec.json.encode(settings).decode()
+    row = {"version": made.version, "settings": text, "updated_us": made.made_us}
+    if present is None:
+        connection.execute(insert(policies).values(name=name, **row))
+    else:
+        connection.execute(update(policies).where(policies.c.name == name).values(**row))
+    _remember(connection, made, text)
+    return made
+
+
+def _next_version(connection: Connection) -> int:
+    """Return a number above all that were given; the default group's row is the lock for it."""
+    lock = select(endpoint_groups.c.name).where(endpoint_groups.c.name == DEFAULT)
+    connection.execute(lock.with_for_update()).first()
+    return int(connection.execute(select(func.max(policies.c.version))).scalar() or 0) + 1
+
+
+def _check_group(connection: Connection, name: str) -> None:
+    known = select(endpoint_groups.c.name).where(endpoint_groups.c.name == name)
+    if connection.execute(known).first() is None:
+        raise NotKnown(f"no group '{name[:100]}'; see: deodar edr group list")
 
 
 def _remember(connection: Connection, made: PolicyVersion, text: str | None) -> None:
@@ -176,10 +249,9 @@ def _version(connection: Connection, name: str, version: int) -> PolicyVersion |
 
 
 def _policy(row: Row[Any]) -> PolicyVersion:
-    settings = None if row.settings is None else msgspec.json.decode(row.settings, type=Settings)
+    settings = _settings(row.settings)
     return PolicyVersion(row.name, row.version, row.made_us, row.user, settings)
 
 
-def _wire(policy: PolicyVersion) -> msgspec.Raw:
-    told = Policy(version=policy.version, name=policy.name, settings=policy.settings or {})
-    return msgspec.Raw(msgspec.json.encode(to_wire(told)))
+def _settings(text: str | None) -> Settings | None:
+    return None if text is None else msgspec.json.decode(text, type=Settings)

@@ -33,6 +33,8 @@ from deodar.edr.live_settings import LiveSettings, SettingsStore
 from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
 from deodar.edr.progress import Progress
+from deodar.edr.renewal import Renewals
+from deodar.edr.renewal_api import RenewalApi
 from deodar.edr.space import Space, written
 from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
@@ -176,7 +178,7 @@ async def _parts(
                 tasking.waker.running(stop),
                 keeping_up(tasking.chores),
             ):
-                yield parts, _app(installation, parts, database, events, tasking)
+                yield parts, _app(installation, parts, database, events, tasking, live)
 
 
 def _app(
@@ -185,9 +187,14 @@ def _app(
     database: Database,
     events: EventsApi,
     tasking: Tasking,
+    live: LiveSettings,
 ) -> Starlette:
     """Return the application for agents and external systems."""
     settings = installation.settings
+
+    def days() -> int:
+        return live.current.fleet.certificate_days
+
     agents = AgentApi(
         Endpoints(database),
         parts.ingest,
@@ -195,6 +202,7 @@ def _app(
         installation.authority,
         installation.server_id,
         settings.ingest,
+        days,
     )
     gate = AgentGate(Endpoints(database), installation.authority)
     app = Starlette(
@@ -202,6 +210,7 @@ def _app(
             *events.routes,
             *agents.routes,
             *TaskingApi(gate, tasking).routes,
+            *RenewalApi(gate, Renewals(database, installation.authority, days)).routes,
             _management(Services(installation, database, parts, tasking)),
         ],
         exception_handlers={

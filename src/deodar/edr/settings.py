@@ -46,6 +46,15 @@ class ExternalSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_pending_per_address: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 16
 
 
+class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How endpoints are looked after."""
+
+    # An endpoint that was not heard for so many of its synchronization periods is offline.
+    offline_periods: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+    # How long agents' certificates are good. They renew them when a third of that is left.
+    certificate_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 365
+
+
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of what agents send, and of what waits for the log."""
 
@@ -111,6 +120,7 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     events_api: EventsApi = EventsApi()
     external_systems: ExternalSystems = ExternalSystems()
+    fleet: Fleet = Fleet()
     ingest: Ingest = Ingest()
     sessions: Sessions = Sessions()
     tasking: Tasking = Tasking()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from deodar.edr.database import Database
-    from deodar.edr.enrolment import Endpoint
+    from deodar.edr.endpoint import Endpoint
     from deodar.edr.policies import InForce, Policies
 
 LARGEST_BODY = 256 << 10
@@ -107,7 +107,7 @@ class Synchronization:
         key = endpoints.c.agent_id == endpoint.agent_id
         with self._database.write() as connection:
             connection.execute(update(endpoints).where(key).values(**row))
-            told = self._policies.for_agent(connection, report.policy_version)
+            told = self._policies.for_agent(connection, report.policy_version, endpoint.group_name)
         _tell_change(endpoint, report, stopped)
         if told.policy is not None:
             log.info("policy_sent", agent_id=endpoint.agent_id, version=told.version)

@@ -64,6 +64,30 @@ endpoints = Table(
     Column("policy_version", BigInteger, nullable=False, server_default="0"),
     Column("stopped_tasks", String(256), nullable=False, server_default=""),
     Column("report", Text, nullable=False, server_default=""),
+    Column("group_name", String(64), nullable=False, server_default="default"),
+    # Each between two commas: ",web,dmz,"
+    Column("tags", String(2048), nullable=False, server_default=""),
+    # The certificate's end; and a renewed one's, until the agent has shown it once.
+    Column("not_after_us", BigInteger, nullable=False, server_default="0"),
+    Column("next_digest", String(64), nullable=True),
+    Column("next_not_after_us", BigInteger, nullable=False, server_default="0"),
+    Column("renewed_us", BigInteger, nullable=False, server_default="0"),
+    Column("revoked_us", BigInteger, nullable=False, server_default="0"),
+    Column("revoked_reason", String(256), nullable=False, server_default=""),
+    # The agent that was enrolled on the same host before; "" for none.
+    Column("replaces", String(36), nullable=False, server_default=""),
+    Index("ix_endpoints_next_digest", "next_digest", unique=True),
+    Index("ix_endpoints_order", "enrolled_us", "agent_id"),
+    Index("ix_endpoints_group", "group_name"),
+    Index("ix_endpoints_machine", "machine_id"),
+)
+
+endpoint_groups = Table(
+    "endpoint_groups",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("note", String(256), nullable=False, server_default=""),
+    Column("created_us", BigInteger, nullable=False),
 )
 
 # What agents must do now; a cleared policy has no settings (null), but keeps its version.
@@ -95,6 +119,7 @@ enrolment_tokens = Table(
     Column("expires_us", BigInteger, nullable=False),
     Column("used_us", BigInteger, nullable=True),
     Column("agent_id", String(36), nullable=True),
+    Column("group_name", String(64), nullable=False, server_default="default"),
 )
 
 # The texts behind the filter digests of continuation tokens.

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from deodar.edr.agent_gate import AgentGate
-    from deodar.edr.enrolment import Endpoint
+    from deodar.edr.endpoint import Endpoint
     from deodar.edr.tasking import Tasking
     from deodar.response.wire import Orders
 
