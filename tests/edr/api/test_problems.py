@@ -42,6 +42,9 @@ async def test_routing_answers_in_the_same_form(admin):
     for method, path, status in (("GET", "/nosuch", 404), ("PUT", "/status", 405)):
         answer = await admin.request(method, path)
         assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    assert answer.headers["allow"] == "GET"
+    several = await admin.put("/users/x")
+    assert several.headers["allow"] == "DELETE, GET, PATCH"
     wrong = await admin.get("/endpoints?limit=0")
     assert wrong.status_code == 422
     assert "limit" in wrong.json()["error"]

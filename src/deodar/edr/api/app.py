@@ -12,7 +12,7 @@ from deodar import __version__
 from deodar.edr.api import openapi, problems
 from deodar.edr.api.gate import Gate
 from deodar.edr.api.openapi import PREFIX
-from deodar.edr.api.operations import operations
+from deodar.edr.api.operations import Methods, operations
 from deodar.edr.api.resources import RESOURCES
 from deodar.kit.errors import DeodarError
 
@@ -48,7 +48,9 @@ def make(services: Services | None = None) -> FastAPI:
     )
     for resource in RESOURCES:
         app.include_router(resource.router)
-    openapi.complete(app, operations(RESOURCES))
+    declared = list(operations(RESOURCES))
+    openapi.complete(app, declared)
+    app.state.methods = Methods(declared)
     if services is not None:
         app.state.services = services
         app.add_middleware(Gate, services=services)

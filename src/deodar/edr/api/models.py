@@ -6,6 +6,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deodar.edr.users.passwords import LONGEST, SHORTEST
+
 T = TypeVar("T")
 
 
@@ -28,5 +30,7 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
+Password = Annotated[str, Field(min_length=SHORTEST, max_length=LONGEST)]
+"""A new password; there are more rules, of which an answer tells."""
 Text = Annotated[str, Field(max_length=256)]
 """A short text, such as a name to show."""

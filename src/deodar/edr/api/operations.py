@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
+from starlette.routing import compile_path
 
 from deodar.edr.api.access import Anybody, Requires
 
@@ -28,6 +29,21 @@ class Operation:
     role: Role | None
     about: str
     tag: str
+
+
+class Methods:
+    """Which methods each path takes, for the header Allow; FastAPI names one route's only."""
+
+    def __init__(self, found: Iterable[Operation]) -> None:
+        paths: dict[str, set[str]] = {}
+        for one in found:
+            paths.setdefault(one.path, set()).add(one.method)
+        self._paths = [(compile_path(path)[0], methods) for path, methods in paths.items()]
+
+    def of(self, path: str) -> str:
+        """Return the methods that a path takes, with commas between; "" for no path."""
+        every = [methods for pattern, methods in self._paths if pattern.match(path)]
+        return ", ".join(sorted(set().union(*every)))
 
 
 def operations(resources: Iterable[Any]) -> Iterator[Operation]:

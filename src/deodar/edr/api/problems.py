@@ -40,6 +40,7 @@ STATUS: dict[type[DeodarError], int] = {
     users.LockedOut: 429,
 }
 _RETRY_SECONDS = 5
+METHOD_NOT_ALLOWED = 405
 _SERVER_ERROR = 500
 _SHOWN_PROBLEMS = 5
 
@@ -105,17 +106,25 @@ async def invalid(_request: Request, error: Exception) -> Response:
     return web.refusal(422, "; ".join(told)[:2000] or "the request is not as documented")
 
 
-async def plain(_request: Request, error: Exception) -> Response:
+async def plain(request: Request, error: Exception) -> Response:
     """Answer what the routing refuses."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    text = str(error.detail) if isinstance(error, HTTPException) else "Internal Server Error"
-    return web.refusal(status, text)
+    if not isinstance(error, HTTPException):
+        return web.refusal(500, "Internal Server Error")
+    answer = web.refusal(error.status_code, str(error.detail))
+    if error.status_code == METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = request.app.state.methods.of(_path(request))
+    return answer
 
 
 async def failed(request: Request, error: Exception) -> Response:
     """Answer a mistake in the server itself."""
     log.error("request_failed", path=request.url.path, reason=repr(error), exc_info=error)
     return web.refusal(500, "Internal Server Error")
+
+
+def _path(request: Request) -> str:
+    """Return the path below where the API is mounted."""
+    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
 
 
 def _public(error: Exception) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from deodar.edr import web
 from deodar.edr.api.access import COOKIE, CurrentUser, anybody, in_session, requires
-from deodar.edr.api.models import Asked, Told
+from deodar.edr.api.models import Asked, Password, Told
 from deodar.edr.api.problems import documented
 from deodar.edr.api.services import Services, ServicesOf
 from deodar.edr.users.login import Login
@@ -18,7 +18,6 @@ from deodar.edr.users.sessions import Sessions
 
 router = APIRouter(prefix="/session", tags=["session"])
 
-Password = Annotated[str, Field(max_length=1024)]
 User = Annotated[CurrentUser, requires(Role.AUDITOR)]
 BUSY = documented(429)
 
@@ -27,13 +26,13 @@ class Credentials(Asked):
     """A user's name and password."""
 
     name: Annotated[str, Field(max_length=256)]
-    password: Password
+    password: Annotated[str, Field(max_length=1024)]
 
 
 class PasswordChange(Asked):
     """The password until now, and the one from now on."""
 
-    old: Password
+    old: Annotated[str, Field(max_length=1024)]
     new: Password
 
 

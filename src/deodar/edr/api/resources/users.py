@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from deodar.edr.api.access import requires
-from deodar.edr.api.models import Asked, Page, Told
+from deodar.edr.api.models import Asked, Page, Password, Told
 from deodar.edr.api.paging import LIMIT, After, Limit, page, place
 from deodar.edr.api.problems import documented
 from deodar.edr.api.resources.api_tokens import ApiToken
 from deodar.edr.api.services import ServicesOf
-from deodar.edr.users.accounts import Users
+from deodar.edr.users.accounts import NAME, Users
 from deodar.edr.users.api_tokens import ApiTokens
 from deodar.edr.users.roles import Role
 from deodar.edr.users.sessions import Sessions
@@ -21,7 +21,6 @@ from deodar.edr.users.sessions import Sessions
 router = APIRouter(prefix="/users", tags=["users"], dependencies=[requires(Role.ADMINISTRATOR)])
 
 Name = Annotated[str, Path(max_length=64, description="The user's name.")]
-Password = Annotated[str, Field(max_length=1024)]
 NAMED = documented(404)
 LAST = documented(404, 409)
 
@@ -41,7 +40,7 @@ class User(Told):
 class NewUser(Asked):
     """A user to be."""
 
-    name: Annotated[str, Field(max_length=64)]
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     role: Role
     password: Password
 
@@ -50,7 +49,7 @@ class UserChange(Asked):
     """What shall be otherwise; what is left out stays."""
 
     role: Role | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
 
 
 class NewPassword(Asked):
