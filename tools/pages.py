@@ -17,6 +17,8 @@ PAGES = {
     "agent-settings.md": "deodar.tasks.reference",
     "command-line.md": "command_line",
     "events.md": "deodar.events.reference",
+    "edr-api.md": "deodar.edr.api.reference",
+    "edr-openapi.json": "deodar.edr.api.openapi",
     "event-model.md": "deodar.siem.storage.reference",
     "kata-conformance.md": "tests.conformance.page",
     "kernels.md": "tests.kernels.page",
