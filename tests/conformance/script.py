@@ -66,12 +66,16 @@ class Script:
         )
 
     def send(
-        self, target: str, method: str = "GET", headers: dict[str, str] | None = None
+        self,
+        target: str,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Answer:
         """Send one request on a connection of its own."""
         connection = self.connect()
         try:
-            connection.request(method, target, headers=headers or {})
+            connection.request(method, target, body, headers=headers or {})
             got = connection.getresponse()
             return Answer(got.status, got.headers, got.read())
         finally:

@@ -35,12 +35,10 @@ from deodar.edr.policies import Policies
 from deodar.edr.progress import Progress
 from deodar.edr.renewal import Renewals
 from deodar.edr.renewal_api import RenewalApi
+from deodar.edr.responding import Responding
 from deodar.edr.space import Space, written
 from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
-from deodar.edr.tasking import Tasking
-from deodar.edr.tasking.agents import TaskingApi
-from deodar.edr.upkeep import keeping_up
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
 from deodar.kit.serve import Endpoint, serve
@@ -160,7 +158,7 @@ async def _parts(
                 registry=registry,
             )
             live.subscribe(lambda now: register.follow(now.external_systems))
-            tasking = _tasking(installation, database)
+            responding = Responding(installation, database, register, admission, live)
             events = EventsApi(
                 parts.log,
                 register,
@@ -175,10 +173,9 @@ async def _parts(
                 keeper.running(),
                 live.followed(),
                 progress.written(),
-                tasking.waker.running(stop),
-                keeping_up(tasking.chores),
+                responding.running(stop),
             ):
-                yield parts, _app(installation, parts, database, events, tasking, live)
+                yield parts, _app(installation, parts, database, events, responding, live)
 
 
 def _app(
@@ -186,7 +183,7 @@ def _app(
     parts: control.Parts,
     database: Database,
     events: EventsApi,
-    tasking: Tasking,
+    responding: Responding,
     live: LiveSettings,
 ) -> Starlette:
     """Return the application for agents and external systems."""
@@ -209,9 +206,9 @@ def _app(
         routes=[
             *events.routes,
             *agents.routes,
-            *TaskingApi(gate, tasking).routes,
+            *responding.routes,
             *RenewalApi(gate, Renewals(database, installation.authority, days)).routes,
-            _management(Services(installation, database, parts, tasking)),
+            _management(Services(installation, database, parts, responding.tasking)),
         ],
         exception_handlers={
             404: _not_found,
@@ -222,11 +219,6 @@ def _app(
     )
     app.router.redirect_slashes = False
     return app
-
-
-def _tasking(installation: Installation, database: Database) -> Tasking:
-    settings = installation.settings.tasking
-    return Tasking(database, installation.directory.path, installation.server_id, settings)
 
 
 def _management(services: Services) -> Mount:

@@ -42,6 +42,8 @@ class ExternalSystems(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     # false: an accepted pair of id and certificate is let in from any address
     pin_address: bool = True
+    # false: they may read events and alerts and have files scanned, but not use the response API
+    may_respond: bool = True
     max_pending: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     max_pending_per_address: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 16
 
@@ -100,6 +102,16 @@ class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest: Annotated[float, msgspec.Meta(ge=60, le=31 * 86_400)] = 43_200.0
 
 
+class Scanning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What external systems may have scanned by YARA rules."""
+
+    max_file_bytes: Annotated[int, msgspec.Meta(ge=1024, le=256 * MB)] = 100 * MB
+    # Of one file, in seconds.
+    time_limit: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+    # All files together that wait to be scanned.
+    waiting_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 2048 * MB
+
+
 class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -124,6 +136,7 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ingest: Ingest = Ingest()
     sessions: Sessions = Sessions()
     tasking: Tasking = Tasking()
+    scanning: Scanning = Scanning()
 
 
 def history_seconds(text: str) -> float | None:

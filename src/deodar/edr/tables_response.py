@@ -89,6 +89,7 @@ fetched_files = Table(
     Column("sha256", String(64), nullable=False),
     Column("received_us", BigInteger, nullable=False),
     Index("ix_fetched_files_sha256", "sha256"),
+    sqlite_autoincrement=True,  # a number is never given again
 )
 
 # `content` is JSON: what the alert says of its object, its detection and its details.
@@ -104,6 +105,7 @@ alerts = Table(
     Column("object_type", String(8), nullable=False),
     Column("content", Text, nullable=False),
     Index("ix_alerts_technology", "technology", "number"),
+    sqlite_autoincrement=True,  # a number is never given again
 )
 
 yara_rules = Table(
@@ -135,6 +137,7 @@ scans = Table(
     _text("reason"),
     UniqueConstraint("system", "instance", "scan_id", name="uq_scans_id"),
     Index("ix_scans_state", "state", "number"),
+    sqlite_autoincrement=True,  # a number is never given again
 )
 
 # Of several sources that know a file the worst verdict counts.

@@ -92,6 +92,7 @@ def _fetched_files() -> None:
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("received_us", sa.BigInteger, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_fetched_files_sha256", "fetched_files", ["sha256"])
 
@@ -107,6 +108,7 @@ def _alerts() -> None:
         sa.Column("technology", sa.String(16), nullable=False),
         sa.Column("object_type", sa.String(8), nullable=False),
         sa.Column("content", sa.Text, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_alerts_technology", "alerts", ["technology", "number"])
 
@@ -139,6 +141,7 @@ def _scans() -> None:
         sa.Column("rules", sa.Text, nullable=False, server_default=""),
         sa.Column("reason", sa.Text, nullable=False, server_default=""),
         sa.UniqueConstraint("system", "instance", "scan_id", name="uq_scans_id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_scans_state", "scans", ["state", "number"])
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from deodar.edr.alerts import Alerts
+from deodar.edr.scanning.scans import NewScan
+from deodar.edr.scanning.service import FOLDER, Scanning
+from deodar.edr.settings import Scanning as Settings
+
+EVIL = 'rule evil { strings: $a = "EVIL" condition: $a }'
+
+
+@pytest.fixture
+def scanning(database, tmp_path) -> Scanning:
+    return Scanning(database, tmp_path, Alerts(database), Settings(time_limit=2))
+
+
+def submit(scanning: Scanning, scan_id: str, content: bytes) -> int:
+    path = scanning.folder / f"new-{scan_id}"
+    path.write_bytes(content)
+    return scanning.submit(NewScan("siem", "", scan_id, "f", len(content), "0" * 64), path)
+
+
+async def result(scanning: Scanning, number: int) -> tuple[str, str]:
+    for _ in range(400):
+        found = scanning.scans.find(number)
+        if found is None or found.state != "processing":
+            return (found.state, found.reason) if found else ("gone", "")
+        await asyncio.sleep(0.05)
+    raise AssertionError("it is still processed")
+
+
+async def test_rules_that_change_hold_for_the_next_file(scanning):
+    async with scanning.running():
+        first = submit(scanning, "a", b"EVIL")
+        scanning.begin(first)
+        assert await result(scanning, first) == ("error", "there are no YARA rules")
+        await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
+        second = submit(scanning, "b", b"EVIL")
+        scanning.begin(second)
+        assert await result(scanning, second) == ("detect", "")
+        await asyncio.to_thread(scanning.rules.add, "mine", EVIL.replace("EVIL", "OTHER"))
+        third = submit(scanning, "c", b"EVIL")
+        scanning.begin(third)
+        assert await result(scanning, third) == ("not detected", "")
+    assert list(scanning.folder.iterdir()) == []
+
+
+async def test_what_waits_at_a_stop_is_scanned_after_the_next_start(scanning, database, tmp_path):
+    await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
+    number = submit(scanning, "a", b"EVIL")
+    (tmp_path / FOLDER / "new-half").write_bytes(b"nobody asks for it")
+    again = Scanning(database, tmp_path, Alerts(database), Settings())
+    async with again.running():
+        assert await result(again, number) == ("detect", "")
+    assert list(again.folder.iterdir()) == []
+
+
+async def test_a_request_that_was_deleted_meanwhile_makes_no_alert(scanning, database):
+    await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
+    number = submit(scanning, "a", b"EVIL")
+    scanning.scans.remove("siem", None, "a")
+    async with scanning.running():
+        scanning.begin(number)
+        last = submit(scanning, "b", b"good")
+        scanning.begin(last)
+        await result(scanning, last)
+    assert Alerts(database).last() == 0
+    assert list(scanning.folder.iterdir()) == []
