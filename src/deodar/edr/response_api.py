@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from deodar.edr import response_bodies as bodies
 from deodar.edr import web
-from deodar.edr.enrolment import ENROLLED
+from deodar.edr.endpoint import ENROLLED
 from deodar.edr.errors import BadRequest, NotKnown
 from deodar.edr.tables import endpoints
 from deodar.edr.tasking.states import is_isolated
