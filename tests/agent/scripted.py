@@ -224,13 +224,13 @@ class Server:
         return answer
 
 
-def issue_dated(authority: Pair, begin: timedelta, end: timedelta) -> Pair:
-    """Return a server's pair that is valid from now + begin to now + end."""
+def issue_dated(authority: Pair, begin: timedelta, end: timedelta, client: str = "") -> Pair:
+    """Return a server's pair, or the agent `client`'s, valid from now + begin to now + end."""
     draft = certificates._end_entity(
-        certificates._name("127.0.0.1"),
+        certificates._name(client or "127.0.0.1"),
         (key := certificates.ec.generate_private_key(certificates.ec.SECP256R1())).public_key(),
         1,
-        (certificates._SERVER,),
+        (certificates._CLIENT if client else certificates._SERVER,),
     )
     draft._not_valid_before = draft._not_valid_after = None
     now = datetime.now(UTC)

@@ -326,3 +326,29 @@ def test_running_agent_needs_no_other_library_for_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert not loaded & {"cryptography", "typer", "httpx", "asyncio", "sqlalchemy"}
+
+
+def test_a_change_that_was_cut_off_in_between_is_completed(
+    directory: StateDirectory, certificates: Certificates, client: Pair, authority: Pair
+) -> None:
+    certificates.set(CLIENT, client.pem.decode())
+    request, key = make_request("agent")
+    newer = Pair(issue_client(authority, request, "agent"), key)
+    directory.write_secret("client.new", newer.pem)
+    directory.write_secret("client.key", newer.key)  # killed here: the certificate is the old one
+    again = Certificates(directory)
+    found = again.describe(CLIENT)
+    assert found is not None
+    assert found.sha256 == fingerprint(newer.certificate)
+    assert tls.load_pair(directory.read("client.key") + directory.read("client.crt"))
+    assert not directory.has("client.new")
+
+
+def test_a_damaged_rest_of_a_change_is_passed_over(
+    directory: StateDirectory, certificates: Certificates, client: Pair
+) -> None:
+    certificates.set(CLIENT, client.pem.decode())
+    directory.write_secret("client.new", b"\xff nonsense")
+    found = Certificates(directory).describe(CLIENT)
+    assert found is not None
+    assert found.sha256 == fingerprint(client.certificate)

@@ -66,6 +66,7 @@ class Administration:
         events: EventStore | ReadOnlyStore | None,
         status: Callable[[], AgentStatus] | None,
         certificates: Certificates,
+        renew_certificate: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
         self._settings = settings
@@ -73,6 +74,7 @@ class Administration:
         self._events = events
         self._status = status
         self._certificates = certificates
+        self._renew_certificate = renew_certificate
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return every command by its name on the control socket."""
@@ -89,6 +91,7 @@ class Administration:
             "certificate.set": self._certificate_set,
             "certificate.remove": self._certificate_remove,
             "certificate.show": self._certificate_show,
+            "certificate.renew": self._certificate_renew,
             "events.query": self._events_query,
             "events.follow": self._events_follow,
             "status": self._status_now,
@@ -161,6 +164,13 @@ class Administration:
     def _certificate_show(self, given: Arguments) -> Any:
         found = self._certificates.describe(_text(given, "kind"))
         return None if found is None else msgspec.to_builtins(found)
+
+    def _certificate_renew(self, _: Arguments) -> Any:
+        if self._renew_certificate is None:
+            raise NotRunning(not_running(self._directory))
+        self._check_secure()
+        self._renew_certificate()
+        return True
 
     def _check_secure(self) -> None:
         problem = insecurity(self._directory.path)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 SERVER_FILE, CLIENT_FILE, KEY_FILE = "server.crt", "client.crt", "client.key"
 FACTS_FILE = "certificates.json"
+PAIR_FILE = "client.new"
+"""The agent's new key and certificate, while they take the place of the old ones."""
 
 _FILES = {SERVER: SERVER_FILE, CLIENT: CLIENT_FILE}
 _log = logger("agent.certificates")
@@ -57,6 +59,7 @@ class Certificates:
         self._directory = directory
         self._listeners: list[Callable[[str], None]] = []
         self._changing = threading.Lock()
+        self._complete()
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the kind after a certificate was added, replaced or removed."""
@@ -85,9 +88,12 @@ class Certificates:
         _try(kind, certificate, key)
         with self._changing:
             if key:
+                self._directory.write_secret(PAIR_FILE, (key + certificate).encode())
                 self._directory.write_secret(KEY_FILE, key.encode())
             self._directory.write_secret(_FILES[kind], certificate.encode())
             self._keep_facts({**self._facts(), kind: told})
+            if key:
+                (self._directory.path / PAIR_FILE).unlink(missing_ok=True)
         self._tell(kind)  # without the lock: a listener may wait for one who wants a context
         return told
 
@@ -156,6 +162,18 @@ class Certificates:
             pair = (self._directory.path / CLIENT_FILE, self._directory.path / KEY_FILE)
         with self._changing:
             return _context(pem, pair)
+
+    def _complete(self) -> None:
+        """Finish what was cut off between key and certificate, so that they fit one another."""
+        if not self._directory.has(PAIR_FILE):
+            return
+        try:
+            certificate, key = parts(CLIENT, self._directory.read(PAIR_FILE).decode("ascii"))
+            self._directory.write_secret(KEY_FILE, key.encode())
+            self._directory.write_secret(CLIENT_FILE, certificate.encode())
+            (self._directory.path / PAIR_FILE).unlink(missing_ok=True)
+        except (StateError, CertificateRefused, UnicodeDecodeError, OSError) as error:
+            _log.warning("a certificate that was being replaced is damaged", error=str(error))
 
     def _read(self, kind: str) -> bytes | None:
         try:

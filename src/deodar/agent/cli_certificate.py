@@ -54,6 +54,18 @@ def add_client(
     _add(CLIENT, read_client(file, _asker(password_file)), directory, as_json=as_json)
 
 
+@client_app.command("renew")
+def renew_client(directory: Directory = DEFAULT, as_json: Json = False) -> None:
+    """Let the running agent get another one from the EDR server now, for a new key."""
+    from deodar.agent.cli_reach import call  # noqa: PLC0415
+
+    call(opened(directory), "certificate.renew")
+    if as_json:
+        print_json({"asked": True})
+    else:
+        say("the agent asks the server; see: deodar agent certificate client show")
+
+
 @server_app.command("remove")
 def remove_server(directory: Directory = DEFAULT, as_json: Json = False) -> None:
     """Trust no server any more."""

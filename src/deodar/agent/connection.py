@@ -32,6 +32,8 @@ class ConnectionSettings:
     send: bool = True
     """Whether packets are sent; without, there are synchronizations only."""
     proxy: Proxy | None = None
+    shows_certificate: bool = False
+    """Whether the agent shows its own certificate."""
     context: ssl.SSLContext | None = None
     context_problem: str = ""
     """Why there is no context."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deodar.agent import status as report_file
 from deodar.agent.proxy import parse as parse_proxy
+from deodar.agent.renewal import Renewal
 from deodar.agent.tasking.driver import TaskingDriver
 from deodar.agent.uplink import State
 from deodar.agent.uplink_driver import ConnectionSettings, UplinkDriver
@@ -54,6 +55,7 @@ class Integration:
         self._report = report
         self._on_policy = on_policy
         self._notify = notify
+        self._renewal = Renewal(certificates)
         self._lock = threading.Lock()
         self.driver: UplinkDriver | None = None
         self.tasking: TaskingDriver | None = None
@@ -72,6 +74,7 @@ class Integration:
             report=self._report,
             on_policy=self._on_policy,
             notify=self._notify,
+            renewal=self._renewal,
         )
         tasking = TaskingDriver(
             self._directory, index=lambda: driver.machine.index, notify=self._notify
@@ -117,6 +120,11 @@ class Integration:
                 settings = self.connection()
                 self.driver.configure(settings)
                 self.tasking.configure(settings)
+
+    def renew_certificate(self) -> None:
+        """Renew the agent's own certificate now, whether it is due or not."""
+        self._renewal.want()
+        self.synchronize()
 
     def hurry(self) -> None:
         """Let no event wait for others any more."""
@@ -180,6 +188,7 @@ class Integration:
             maximum_delay=task.event_transfer_settings.maximum_data_transfer_time,
             send=task.enable_telemetry,
             proxy=proxy,
+            shows_certificate=task.use_client_pinned_certificate,
             context=context,
             context_problem=problem,
         )

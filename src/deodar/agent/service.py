@@ -108,7 +108,13 @@ class Service:
         runners: dict[str, Runner] = {DETECTION: self.detection, INTEGRATION: self.integration}
         self.tasks = TaskManager(directory, runners, self._task_changed)
         self.administration = Administration(
-            directory, self.tasks_settings, self.tasks, self.events, self.status, self.certificates
+            directory,
+            self.tasks_settings,
+            self.tasks,
+            self.events,
+            self.status,
+            self.certificates,
+            self.integration.renew_certificate,
         )
         self.control = ControlServer(
             directory.socket, self.administration.handlers(), settings.control.group

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deodar.agent.loss import LossBook
+    from deodar.agent.renewal import Renewal
     from deodar.agent.settings import TransferSettings
     from deodar.agent.spool import Spool
 
@@ -63,6 +64,7 @@ class UplinkDriver:
         report: Callable[[], dict[str, Any]],
         on_policy: Callable[[dict[str, Any] | None], None],
         notify: Callable[[str, dict[str, Any]], None],
+        renewal: Renewal | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
@@ -78,6 +80,7 @@ class UplinkDriver:
         self._report = report
         self._on_policy = on_policy
         self._notify = notify
+        self._renewal = renewal
         self._clock = clock
         self._wait_for = wait
         self._shipping = Shipping(spool, losses, transfer, dead_folder, self.counters)
@@ -204,6 +207,17 @@ class UplinkDriver:
         self.clock_offset = synchronization.clock_offset(read, sent, time.time_ns() // 1000)
         if read.policy_version != version:
             self._follow(read)
+        self._renew_certificate(self.last_sync + self.clock_offset)
+
+    def _renew_certificate(self, server_time: float) -> None:
+        """Renew the agent's certificate if that is due and it is shown at all."""
+        renewal, settings = self._renewal, self._settings
+        if renewal is None or settings is None or not settings.shows_certificate:
+            return
+        if renewal.is_due(server_time):
+            problem = renewal.renew(self._ask)
+            if problem:
+                self._notify("CertificateProblem", {"Problem": f"not renewed: {problem}"})
 
     def _follow(self, answer: synchronization.SyncAnswer) -> None:
         try:
