@@ -65,6 +65,14 @@ def test_an_audit_row_tells_when_who_and_what(database):
     )
 
 
+def test_what_changed_is_kept_within_a_bound(database):
+    with database.write() as connection:
+        record(connection, "a", "b", before="x" * 100_000, after="y")
+    with database.read() as connection:
+        row = connection.execute(select(audit)).one()
+    assert (len(row.before), row.before[-1], row.after) == (16_385, "…", "y")
+
+
 def test_many_can_open_and_write_at_once(tmp_path):
     url = sqlite_url(tmp_path / "edr.db")
     errors: list[Exception] = []

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
+_LONGEST_CHANGE = 16_384
 HEAD = "0006"
 VERSION_TABLE = "deodar_edr_version"
 
@@ -111,10 +112,15 @@ def record(
     who = actor()
     if user not in {"", who.name}:
         who = Actor(user, "")
-    row = {"time_us": now_us(), "action": action[:64], "subject": subject[:256], "details": details}
-    changed = {"before": before, "after": after}
+    row = {"time_us": now_us(), "action": action[:64], "subject": subject[:256]}
+    changed = {"before": _bounded(before), "after": _bounded(after)}
     named = {"user": who.name[:128], "address": who.address[:64]}
-    audit_chain.append(connection, row | changed | named)
+    whole = row | changed | named | {"details": _bounded(details)}
+    audit_chain.append(connection, whole)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= _LONGEST_CHANGE else f"{text[:_LONGEST_CHANGE]}…"
 
 
 def _engine(url: str) -> Engine:

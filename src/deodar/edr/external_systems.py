@@ -21,6 +21,7 @@ import hmac
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -116,8 +117,9 @@ class Register:
                 )
             replaced = _replace(connection, found)
             _decided(connection, found, ACCEPTED, title)
-            record(connection, "external-system accept", found.id, _story(found) + replaced)
-            return _by_number(connection, found.number)
+            made = _by_number(connection, found.number)
+            _record(connection, "accept", _story(found) + replaced, found, made)
+            return made
 
     def reject(self, name: str) -> ExternalSystem:
         """Refuse a pending or accepted system; it stays listed. Returns the new row.
@@ -127,8 +129,9 @@ class Register:
         with self._database.write() as connection:
             found = _one(connection, name, (PENDING, ACCEPTED))
             _decided(connection, found, REJECTED, "")
-            record(connection, "external-system reject", found.id, _story(found))
-            return _by_number(connection, found.number)
+            made = _by_number(connection, found.number)
+            _record(connection, "reject", _story(found), found, made)
+            return made
 
     def delete(self, name: str) -> ExternalSystem:
         """Forget a system; its next request is a new one. Returns the row that was deleted.
@@ -139,7 +142,7 @@ class Register:
             found = _one(connection, name, (PENDING, ACCEPTED, REJECTED))
             connection.execute(delete(table).where(table.c.number == found.number))
             _forget_filters(connection, found.id)
-            record(connection, "external-system delete", found.id, _story(found))
+            _record(connection, "delete", _story(found), found, None)
             return found
 
     def _find(self, connection: Connection, caller: Caller, digest: str) -> ExternalSystem | None:
@@ -251,6 +254,21 @@ def _refuse_silent_replacement(connection: Connection, name: str, found: Externa
             f"{found.id} is accepted {_story(_system(accepted))}; to accept {found.number}: "
             f"{_story(found)} as well, compare fingerprints and give the number {found.number}"
         )
+
+
+def _record(
+    connection: Connection,
+    what: str,
+    details: str,
+    before: ExternalSystem,
+    after: ExternalSystem | None,
+) -> None:
+    was, now = (
+        "" if one is None else msgspec.json.encode({"state": one.state, "name": one.name}).decode()
+        for one in (before, after)
+    )
+    action = f"external-system {what}"
+    record(connection, action, before.id, details, before=was, after=now)
 
 
 def _decided(connection: Connection, found: ExternalSystem, state: str, title: str) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import delete, func, insert, select, update
 from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown, PolicyProblem
+from deodar.edr.policy_changes import differences
 from deodar.edr.tables import endpoint_groups, policies, policy_versions
 from deodar.tasks.check import flatten, merge
 from deodar.tasks.policy import Policy, check_policy, to_wire
@@ -179,7 +180,8 @@ def _change(
     """Put a policy in place of the present one, and new versions of those that lie over it."""
     made = _put(connection, name, present, settings)
     action = "policy clear" if settings is None else "policy set"
-    record(connection, action, name, story(made))
+    before, after = differences(present.settings if present else None, settings)
+    record(connection, action, name, story(made), before=before, after=after)
     if name == DEFAULT:
         above = (policies.c.name != DEFAULT) & policies.c.settings.is_not(None)
         query = select(policies.c.name).where(above).order_by(policies.c.name)

@@ -23,6 +23,12 @@ async def test_nobody_is_let_in_without_a_good_token(server, admin, nobody):
         assert (await nobody.get("/status", headers=headers)).status_code == 401
 
 
+async def test_no_answer_is_kept_on_the_way(admin, nobody):
+    for answer in (await admin.get("/status"), await nobody.get("/status")):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_a_revoked_token_ends_at_once(server, admin):
     made = ApiTokens(server.database).list("admin")
     ApiTokens(server.database).revoke(made[0].id)

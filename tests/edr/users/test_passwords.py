@@ -65,6 +65,16 @@ def test_a_hash_of_other_parameters_is_outdated():
     assert passwords.is_outdated("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$" + "A" * 43)
 
 
+def test_few_wait_for_a_check():
+    taken = [passwords._queue.acquire() for _ in range(10)]
+    try:
+        with pytest.raises(LogUnavailable, match="too many"):
+            passwords.matches(None, "x")
+    finally:
+        for _ in taken:
+            passwords._queue.release()
+
+
 def test_few_are_checked_at_a_time(monkeypatch):
     taken = [passwords._places.acquire() for _ in range(2)]
     try:

@@ -12,6 +12,7 @@ import asyncio
 import hmac
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from deodar.edr import web
@@ -52,6 +53,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        send = _guarded(send)
         try:
             who = await self._who(request)
         except ControlDataError:
@@ -100,6 +102,19 @@ def _is_foreign(request: Request, who: Identity) -> bool:
         return False
     shown = request.headers.get("x-csrf-token", "")
     return not hmac.compare_digest(shown.encode(), who.csrf.encode())
+
+
+def _guarded(send: Send) -> Send:
+    """Return a `send` that lets nobody keep an answer or take it for something else."""
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Cache-Control", "no-store")
+            headers.setdefault("X-Content-Type-Options", "nosniff")
+        await send(message)
+
+    return guarded
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

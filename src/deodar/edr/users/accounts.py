@@ -43,6 +43,11 @@ class User(msgspec.Struct, frozen=True):
 
 
 _SELECT = select(*(users.c[name] for name in User.__struct_fields__))
+_ADMINISTRATORS = (
+    select(users.c.name)
+    .where(users.c.role == Role.ADMINISTRATOR, users.c.disabled_us == 0)
+    .order_by(users.c.name)
+)
 
 
 class Users:
@@ -90,6 +95,7 @@ class Users:
         Ends the user's sessions. Raises NotKnown, and NotPossible for the last administrator.
         """
         with self._database.write() as connection:
+            _hold_administrators(connection)
             found = _one(connection, name)
             wanted = found
             if role is not None:
@@ -126,6 +132,7 @@ class Users:
         Raises NotKnown, and NotPossible for the last administrator.
         """
         with self._database.write() as connection:
+            _hold_administrators(connection)
             found = _one(connection, name)
             connection.execute(delete(users).where(users.c.name == name))
             _refuse_nobody(connection, found)
@@ -164,13 +171,16 @@ def _one(connection: Connection, name: str) -> User:
     return _user(row)
 
 
+def _hold_administrators(connection: Connection) -> None:
+    """Let of two changes at once the second see the first; in one order, so that both come on."""
+    connection.execute(_ADMINISTRATORS.with_for_update()).all()
+
+
 def _refuse_nobody(connection: Connection, changed: User) -> None:
     """Raise NotPossible when a change of this user has left no administrator."""
     if changed.role is not Role.ADMINISTRATOR:
         return
-    left = (users.c.role == Role.ADMINISTRATOR) & (users.c.disabled_us == 0)
-    # Held until the transaction ends: of two changes at once the second must see the first.
-    if connection.execute(select(users.c.name).where(left).with_for_update()).first() is None:
+    if connection.execute(_ADMINISTRATORS).first() is None:
         raise NotPossible("this is the last administrator; make another one first")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from deodar.edr.database import now_us, record
 from deodar.edr.tables_users import login_failures as table
@@ -84,12 +85,9 @@ def _wait(connection: Connection, kind: str, key: str, now: int) -> int:
 def _count(connection: Connection, kind: str, key: str, now: int) -> None:
     query = select(table.c.count, table.c.last_us).where(_is(kind, key)).with_for_update()
     row = connection.execute(query).first()
-    if row is None:
-        _make_room(connection, kind)
-        values = {"count": 1, "last_us": now, "until_us": 0}
-        connection.execute(insert(table).values(kind=kind, key=key, **values))
+    if row is None and _begin(connection, kind, key, now):
         return
-    before, last_us = row
+    before, last_us = row or connection.execute(query).one()
     count = 1 if now - last_us > _FORGOTTEN_AFTER_US else before + 1
     locked = seconds(count, FREE[kind])
     values = {
@@ -100,6 +98,18 @@ def _count(connection: Connection, kind: str, key: str, now: int) -> None:
     connection.execute(update(table).where(_is(kind, key)).values(**values))
     if locked:
         record(connection, "login lock", f"{kind} {key}", f"{count} failures, {locked} seconds")
+
+
+def _begin(connection: Connection, kind: str, key: str, now: int) -> bool:
+    """Count the first failure; returns False when another process did that just now."""
+    _make_room(connection, kind)
+    values = {"count": 1, "last_us": now, "until_us": 0}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(kind=kind, key=key, **values))
+    except IntegrityError:
+        return False
+    return True
 
 
 def _make_room(connection: Connection, kind: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import unicodedata
+from contextlib import contextmanager
 from functools import cache
+from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -17,13 +19,20 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from deodar.edr.errors import LogUnavailable
 from deodar.edr.users.errors import WeakPassword
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SHORTEST, LONGEST = 12, 256
 _FEWEST_DIFFERENT = 5
 _AT_ONCE = 2
+_WAITING = 8  # and those that are being checked; each holds a thread meanwhile
 _WAIT_SECONDS = 10.0
+
+_BUSY = "too many passwords are being checked; try again"
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 _places = threading.BoundedSemaphore(_AT_ONCE)
+_queue = threading.BoundedSemaphore(_AT_ONCE + _WAITING)
 
 
 def check_rules(password: str, user: str) -> None:
@@ -43,7 +52,7 @@ def check_rules(password: str, user: str) -> None:
 
 def hash_password(password: str) -> str:
     """Return what is kept of a password."""
-    with _Place():
+    with _place():
         return _hasher.hash(_normal(password))
 
 
@@ -54,7 +63,7 @@ def matches(kept: str | None, password: str) -> bool:
     """
     if len(password) > LONGEST:
         password = ""
-    with _Place():
+    with _place():
         try:
             good = _hasher.verify(_nobodys() if kept is None else kept, _normal(password))
         except (VerificationError, InvalidHashError):
@@ -67,13 +76,20 @@ def is_outdated(kept: str) -> bool:
     return _hasher.check_needs_rehash(kept)
 
 
-class _Place:
-    def __enter__(self) -> None:
+@contextmanager
+def _place() -> Iterator[None]:
+    """Hold one of the places for checks; raises LogUnavailable when none becomes free."""
+    if not _queue.acquire(blocking=False):
+        raise LogUnavailable(_BUSY, 5)
+    try:
         if not _places.acquire(timeout=_WAIT_SECONDS):
-            raise LogUnavailable("too many passwords are being checked; try again", 5)
-
-    def __exit__(self, *_: object) -> None:
-        _places.release()
+            raise LogUnavailable(_BUSY, 5)
+        try:
+            yield
+        finally:
+            _places.release()
+    finally:
+        _queue.release()
 
 
 @cache

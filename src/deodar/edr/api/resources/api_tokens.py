@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 from pydantic import Field
 
 from deodar.edr.api.access import CurrentUser, in_session, requires
@@ -57,12 +57,11 @@ def list_tokens(services: ServicesOf, user: User) -> list[ApiToken]:
 
 
 @router.post("", status_code=201, responses=documented(404, 409))
-def make_token(services: ServicesOf, user: User, wish: Wish, response: Response) -> NewApiToken:
+def make_token(services: ServicesOf, user: User, wish: Wish) -> NewApiToken:
     """Make an API token of one's own role or a lower one. Needs a session, not another token."""
     role = wish.role or in_session(user).role
     if not in_session(user).role.covers(role):
         raise Refused(403, f"Forbidden: your role is {user.role}; a token cannot be {role}")
-    response.headers["Cache-Control"] = "no-store"
     made = ApiTokens(services.database).make(user.name, wish.name, role, wish.days)
     return NewApiToken.model_validate(made)
 

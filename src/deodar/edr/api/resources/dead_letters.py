@@ -56,5 +56,5 @@ def show_dead_letter(
     found = services.parts.dead_letters.read(letter)
     if found is None:
         raise Refused(404, f"no dead letter '{letter}'")
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
+    headers = {"Content-Disposition": "attachment"}
     return Response(found.letter.raw, 200, headers, media_type="application/octet-stream")

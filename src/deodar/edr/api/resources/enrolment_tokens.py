@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 from pydantic import Field
 
 from deodar.edr import durations
@@ -71,7 +71,7 @@ def list_enrolment_tokens(
     dependencies=[requires(Role.ADMINISTRATOR)],
     responses=documented(400),
 )
-def make_enrolment_token(services: ServicesOf, wish: Wish, response: Response) -> Invitation:
+def make_enrolment_token(services: ServicesOf, wish: Wish) -> Invitation:
     """Make an enrolment token, good for one agent."""
     seconds = durations.parse(wish.valid)
     if not 0 < seconds <= _LONGEST:
@@ -79,7 +79,6 @@ def make_enrolment_token(services: ServicesOf, wish: Wish, response: Response) -
     installation = services.installation
     url = wish.url or installation.url
     made = Endpoints(services.database).invite(url, installation.pin, seconds, wish.note)
-    response.headers["Cache-Control"] = "no-store"
     return Invitation.model_validate(made)
 
 

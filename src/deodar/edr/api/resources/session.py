@@ -72,7 +72,6 @@ def log_in(
     response.set_cookie(
         COOKIE, made.secret, path="/", secure=True, httponly=True, samesite="strict"
     )
-    response.headers["Cache-Control"] = "no-store"
     return LoggedIn(
         name=made.identity.name,
         role=made.identity.role,
