@@ -82,9 +82,12 @@ def test_acceptance_lets_in_and_is_audited(register, database):
     assert register.authorise(caller()) is Access.GRANTED
     assert register.still_granted(caller())
     with database.read() as connection:
-        assert connection.execute(select(audit.c.action)).scalars().all() == [
-            "external-system accept"
-        ]
+        (entry,) = connection.execute(select(audit)).all()
+    assert (entry.action, entry.before) == (
+        "external-system accept",
+        '{"state":"pending","name":""}',
+    )
+    assert entry.after == '{"state":"accepted","name":"the SIEM"}'
 
 
 def test_a_rejected_system_can_be_accepted_later(register):
