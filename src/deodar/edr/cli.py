@@ -2,7 +2,8 @@
 
 Commands on control data work on the database, whether the server runs or not. An import goes to the
 running server, or into the event log itself when none runs. Exit codes are those of ``deodar``, and
-4 when an import had lines that could not become events.
+4 when an import had lines that could not become events, and 5 when a task that was waited for was
+not done.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from deodar.edr import (
+    cli_alerts,
     cli_audit,
     cli_backup,
     cli_dead_letters,
@@ -24,10 +26,14 @@ from deodar.edr import (
     cli_enrolment_tokens,
     cli_external_systems,
     cli_group,
+    cli_isolation,
     cli_policy,
+    cli_reputation,
     cli_settings,
+    cli_task,
     cli_token,
     cli_user,
+    cli_yara,
     durations,
     output,
 )
@@ -61,6 +67,13 @@ app.add_typer(cli_enrolment_tokens.app, name="enrolment-tokens")
 app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_token.app, name="token")
 app.add_typer(cli_audit.app, name="audit")
+app.command()(cli_isolation.isolate)
+app.command()(cli_isolation.release)
+app.add_typer(cli_isolation.app, name="prevention")
+app.add_typer(cli_task.app, name="task")
+app.add_typer(cli_alerts.app, name="alerts")
+app.add_typer(cli_yara.app, name="yara")
+app.add_typer(cli_reputation.app, name="reputation")
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 
