@@ -27,6 +27,7 @@ def test_entries_come_newest_first_in_parts(trail):
     assert numbers(trail) == [6, 5, 4, 3, 2, 1]
     assert [entry.number for entry in trail.list(Wanted(), limit=2)] == [6, 5]
     assert [entry.number for entry in trail.list(Wanted(), before=5, limit=2)] == [4, 3]
+    assert len(trail.list(Wanted(), before=2**62)) == 6
     first = trail.list(Wanted())[-1]
     assert (first.user, first.address, first.action) == ("operator", "192.0.2.1", "user add")
     assert (first.subject, first.details, first.before, first.after) == ("s1", "d", "b", "a")

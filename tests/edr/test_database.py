@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 
 from deodar.edr.database import Database, now_us, record, sqlite_url
 from deodar.edr.enrolment import Endpoints
-from deodar.edr.errors import ControlDataError
+from deodar.edr.errors import ControlDataError, NotStorable
 from deodar.edr.external_systems import Register
 from deodar.edr.policies import Policies
 from deodar.edr.settings import ExternalSystems
@@ -63,6 +63,11 @@ def test_an_audit_row_tells_when_who_and_what(database):
         "siem",
         "from 1.2.3.4",
     )
+
+
+def test_a_value_that_cannot_be_kept_is_the_callers_mistake(database):
+    with pytest.raises(NotStorable, match="too big"), database.read() as connection:
+        connection.execute(text("SELECT zeroblob(2000000000)"))
 
 
 def test_what_changed_is_kept_within_a_bound(database):

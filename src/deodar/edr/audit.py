@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from deodar.edr.database import Database
 
 _CHUNK = 2000
-_LAST = 2**53
+_LAST = 2**31 - 1  # that the column can have
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -80,7 +80,9 @@ class Trail:
 
     def list(self, wanted: Wanted, before: int = 0, limit: int = 100) -> list[Entry]:
         """Return up to so many entries, the newest first, those numbered below `before` if any."""
-        query = _narrowed(_SELECT, wanted).where(table.c.number < (before or _LAST))
+        query = _narrowed(_SELECT, wanted)
+        if 0 < before <= _LAST:
+            query = query.where(table.c.number < before)
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(table.c.number.desc()).limit(limit)).all()
         return [_entry(row) for row in rows]

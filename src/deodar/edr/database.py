@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from deodar.edr import (
     audit_chain,
@@ -23,7 +23,7 @@ from deodar.edr import (
     tables_users,  # noqa: F401
 )
 from deodar.edr.acting import Actor, actor
-from deodar.edr.errors import ControlDataError
+from deodar.edr.errors import ControlDataError, NotStorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +89,10 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except DataError as error:
+            raise NotStorable(
+                f"Bad Request: a value cannot be kept: {_first_line(error)}"
+            ) from error
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
             raise ControlDataError(f"the database {self._shown} failed: {reason}") from error
@@ -117,6 +121,10 @@ def record(
     named = {"user": who.name[:128], "address": who.address[:64]}
     whole = row | changed | named | {"details": _bounded(details)}
     audit_chain.append(connection, whole)
+
+
+def _first_line(error: DataError) -> str:
+    return str(error.orig).split("\n", 1)[0][:200]
 
 
 def _bounded(text: str) -> str:

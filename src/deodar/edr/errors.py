@@ -5,6 +5,7 @@ The tree::
     DeodarError
     └── EdrError
         ├── BadRequest              a request's parameters are wrong; the text says which
+        │   └── NotStorable         a value that the database cannot keep, such as a NUL in a text
         ├── DurationError           a text is no ISO 8601 duration; says where
         ├── TokenError              a continuation token cannot be used; `reason` says why
         ├── TooManyRequests         an external system asks more than it may; repeat later
@@ -44,6 +45,10 @@ class EdrError(DeodarError):
 
 class BadRequest(EdrError):  # noqa: N818
     """The parameters of a request are wrong; the text names the parameter."""
+
+
+class NotStorable(BadRequest):
+    """A value cannot be kept in the database: PostgreSQL takes no NUL, and numbers have ends."""
 
 
 class DurationError(EdrError):

@@ -29,6 +29,12 @@ def test_a_cursor_of_another_list_is_refused():
         place(cursor(1, 2), int)
 
 
+def test_a_number_that_no_row_can_have_is_refused():
+    for number in (-1, 2**63, 2**64):
+        with pytest.raises(BadRequest):
+            place(cursor(number), int)
+
+
 def test_a_page_has_a_next_only_when_there_is_more():
     assert page([1, 2, 3], 2, lambda n: (n,)).next == cursor(2)
     assert page([1, 2], 2, lambda n: (n,)).next is None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LONGEST = 1024
+_LAST = 2**62
+_NONE = "after: not the `next` of an earlier answer"
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
 After = Annotated[
@@ -43,9 +45,12 @@ def place(text: str, *kinds: type) -> tuple[Any, ...] | None:
         padded = text + "=" * (-len(text) % 4)
         data = base64.b64decode(padded, altchars=b"-_", validate=True)
         values = msgspec.json.decode(data)
-        return tuple(msgspec.convert(list(values), tuple[kinds]))  # type: ignore[valid-type]
+        found = tuple(msgspec.convert(list(values), tuple[kinds]))  # type: ignore[valid-type]
     except (ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise BadRequest("after: not the `next` of an earlier answer") from error
+        raise BadRequest(_NONE) from error
+    if any(isinstance(value, int) and not 0 <= value <= _LAST for value in found):
+        raise BadRequest(_NONE)
+    return found
 
 
 def page(rows: Sequence[T], limit: int, key: Callable[[T], tuple[str | int, ...]]) -> Page[T]:
