@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import struct
 
 import pytest
@@ -24,7 +25,15 @@ def test_map_is_made_set_and_read():
         os.close(descriptor)
 
 
+def kernel_version() -> tuple[int, int]:
+    major, minor = platform.release().split(".")[:2]
+    return int(major), int(minor.partition("-")[0])
+
+
 @pytest.mark.root
+@pytest.mark.skipif(
+    kernel_version() < (5, 14), reason="a kernel that takes elements: 5.14 or later"
+)
 def test_elements_of_a_hash_map_are_listed_and_taken_out():
     descriptor, _ = syscall.bpf(syscall.MAP_CREATE, struct.pack("<IIIII", 1, 4, 8, 16, 0))
     try:
