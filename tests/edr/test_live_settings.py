@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from deodar.edr.database import Database
+from deodar.edr.errors import NotKnown
 from deodar.edr.live_settings import LOOK_EVERY, LiveSettings, SettingsStore
 from deodar.edr.settings import EdrSettings, EventsApi
 from deodar.edr.tables import audit
@@ -60,8 +61,6 @@ def test_a_reset_lets_the_file_hold_again(store, database):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("events_api.max_event", "1", "did you mean events_api.max_events"),
-        ("port", "1", "settings list"),
         ("events_api.max_events", "0", "events_api.max_events: .*>= 1"),
         ("events_api.max_events", "many", "events_api.max_events"),
         ("events_api.history", "some", "history"),
@@ -75,6 +74,19 @@ def test_a_wrong_change_is_refused_and_changes_nothing(store, name, value, words
     with pytest.raises(SettingsError, match=words):
         store.set(name, value)
     assert store.in_force() == FILE
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("events_api.max_event", "did you mean events_api.max_events"),
+        ("port", "settings list"),
+    ],
+)
+def test_a_setting_that_is_none_is_told(store, name, words):
+    for act in (store.get, store.reset, lambda name: store.set(name, 1)):
+        with pytest.raises(NotKnown, match=words):
+            act(name)
 
 
 def test_a_reset_that_would_not_fit_the_others_is_refused(database):

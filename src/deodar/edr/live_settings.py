@@ -18,7 +18,7 @@ from sqlalchemy import delete, insert, select, update
 from deodar.edr import settings as edr_settings
 from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
-from deodar.edr.errors import ControlDataError
+from deodar.edr.errors import ControlDataError, NotKnown
 from deodar.edr.tables import settings as table
 from deodar.kit.errors import SettingsError
 from deodar.kit.logging import logger
@@ -63,7 +63,7 @@ class SettingsStore:
         return [self._setting(name, rows.get(name)) for name in _names(self._file)]
 
     def get(self, name: str) -> Setting:
-        """Return one setting; raises SettingsError with the nearest name for an unknown one."""
+        """Return one setting; raises NotKnown with the nearest name for an unknown one."""
         self._check_name(name)
         with self._database.read() as connection:
             return self._setting(name, _rows(connection).get(name))
@@ -71,7 +71,8 @@ class SettingsStore:
     def set(self, name: str, value: Any, user: str = "") -> Setting:
         """Change a setting and return it; text is read as the kind of value that it needs.
 
-        Raises SettingsError when the value, or what becomes of it with the others, cannot be used.
+        Raises NotKnown, and SettingsError when the value, or what it makes of all together, cannot
+        be used.
         """
         self._check_name(name)
         read = _converted(self._file, name, value)
@@ -85,7 +86,7 @@ class SettingsStore:
         return self._setting(name, made)
 
     def reset(self, name: str, user: str = "") -> Setting:
-        """Give a setting the file's value again and return it; raises SettingsError."""
+        """Give a setting the file's value again and return it; raises NotKnown, SettingsError."""
         self._check_name(name)
         with self._database.write() as connection:
             rows = _rows(connection)
@@ -114,7 +115,7 @@ class SettingsStore:
             return
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else "; see: deodar edr settings list"
-        raise SettingsError(f"there is no setting '{name[:100]}' that can be changed{hint}")
+        raise NotKnown(f"there is no setting '{name[:100]}' that can be changed{hint}")
 
 
 class LiveSettings:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from deodar.edr import errors, web
 from deodar.edr.users import errors as users
-from deodar.kit.errors import DeodarError
+from deodar.kit.errors import DeodarError, SettingsError
 from deodar.kit.logging import logger
 from deodar.tasks.errors import InvalidSetting
 
@@ -31,6 +31,9 @@ STATUS: dict[type[DeodarError], int] = {
     errors.Ambiguous: 409,
     errors.NotAcceptable: 409,
     errors.PolicyProblem: 409,
+    errors.GroupProblem: 409,
+    errors.FleetProblem: 409,
+    SettingsError: 422,
     errors.ControlDataError: 503,
     errors.LogUnavailable: 503,
     InvalidSetting: 422,

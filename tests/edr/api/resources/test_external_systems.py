@@ -43,3 +43,17 @@ def digest(number: int) -> str:
     from deodar.tls.certificates import fingerprint
 
     return fingerprint(self_made(number).certificate)
+
+
+async def test_the_list_tells_how_far_behind_a_system_is(server, admin):
+    from tests.edr.conftest import until
+
+    await server.put([{"EventType": "process", "Id": f"{n}"} for n in range(5)])
+    system = await server.system().accepted()
+    await system.get(max_events=2)
+
+    async def noted() -> bool:
+        (row,) = (await admin.get("/external-systems")).json()["items"]
+        return (row["fetched_events"], row["last_seq"], row["behind_events"]) == (2, 2, 3)
+
+    await until(noted)

@@ -9,17 +9,21 @@ from deodar.edr.api.resources import (
     endpoints,
     enrolment_tokens,
     external_systems,
+    groups,
     policies,
     server_status,
     session,
+    settings,
     users,
 )
 
 RESOURCES = (
     session,
     server_status,
+    settings,
     external_systems,
     endpoints,
+    groups,
     enrolment_tokens,
     policies,
     dead_letters,

@@ -44,6 +44,8 @@ class Wish(Asked):
     """What or whom it is for."""
     url: Annotated[str, Field(max_length=512, pattern=r"^(https://\S+)?$")] = ""
     """The server's address for the agent; empty for the one that it knows itself."""
+    group: Annotated[str, Field(max_length=64)] = "default"
+    """The group that the endpoint will be in."""
 
 
 class Invitation(Told):
@@ -69,7 +71,7 @@ def list_enrolment_tokens(
     "",
     status_code=201,
     dependencies=[requires(Role.ADMINISTRATOR)],
-    responses=documented(400),
+    responses=documented(400, 404),
 )
 def make_enrolment_token(services: ServicesOf, wish: Wish) -> Invitation:
     """Make an enrolment token, good for one agent."""
@@ -78,7 +80,8 @@ def make_enrolment_token(services: ServicesOf, wish: Wish) -> Invitation:
         raise BadRequest(f"valid: '{wish.valid}' is not above 0 and up to 366 days")
     installation = services.installation
     url = wish.url or installation.url
-    made = Endpoints(services.database).invite(url, installation.pin, seconds, wish.note)
+    endpoints = Endpoints(services.database)
+    made = endpoints.invite(url, installation.pin, seconds, wish.note, wish.group)
     return Invitation.model_validate(made)
 
 

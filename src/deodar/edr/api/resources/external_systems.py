@@ -12,6 +12,7 @@ from deodar.edr.api.paging import LIMIT, After, Limit, page, place
 from deodar.edr.api.problems import documented
 from deodar.edr.api.services import Services, ServicesOf
 from deodar.edr.external_systems import Register
+from deodar.edr.progress import standings
 from deodar.edr.users.roles import Role
 
 router = APIRouter(prefix="/external-systems", tags=["external systems"])
@@ -40,6 +41,14 @@ class ExternalSystem(Told):
     last_seen_us: int
     last_fetch_us: int
     decided_us: int
+    last_seq: int
+    """The last number in the event log that was scanned for it."""
+    fetched_events: int
+    """How many events it got in all."""
+    behind_events: int | None = None
+    """How many events there are above; null when that is not known, or it never fetched."""
+    behind_seconds: float | None = None
+    """The age of the first of these."""
 
 
 class Acceptance(Asked):
@@ -58,7 +67,8 @@ def list_external_systems(
 ) -> Page[ExternalSystem]:
     """Return external systems and pending requests, in the order in which they first asked."""
     begin = place(after, int)
-    rows = sorted(_register(services).list(state), key=lambda row: row.number)
+    known = standings(_register(services), services.parts.log, state)
+    rows = sorted(known, key=lambda row: row.number)
     behind = [row for row in rows if begin is None or row.number > begin[0]]
     told = [ExternalSystem.model_validate(row) for row in behind[: limit + 1]]
     return page(told, limit, lambda row: (row.number,))
