@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 
 from tests.edr.api.conftest import client
 
 from deodar.edr.users.accounts import Users
 from deodar.edr.users.api_tokens import ApiTokens
+
+JSON = {"Content-Type": "application/json"}
 
 
 async def test_nobody_is_let_in_without_a_good_token(server, admin, nobody):
@@ -44,20 +47,39 @@ async def test_a_disabled_user_has_no_token(server, admin, auditor):
 
 async def test_bodies_are_bounded_and_may_be_packed(server, admin, nobody):
     path = "/external-systems/x/accept"
-    json = {"Content-Type": "application/json"}
     for caller, most in ((admin, 1 << 20), (nobody, 16 << 10)):
-        large = await caller.post(path, content=b" " * (most + 1), headers=json)
+        large = await caller.post(path, content=b" " * (most + 1), headers=JSON)
         assert large.status_code == 413
-        assert (await caller.post(path, content=b" " * most, headers=json)).status_code < 500
+        assert (await caller.post(path, content=b" " * most, headers=JSON)).status_code < 500
     packed = gzip.compress(b'{"name": "x"}')
-    headers = {**json, "Content-Encoding": "gzip"}
+    headers = {**JSON, "Content-Encoding": "gzip"}
     assert (await admin.post(path, content=packed, headers=headers)).status_code == 404
     bomb = gzip.compress(b" " * (64 << 20))
     assert (await admin.post(path, content=bomb, headers=headers)).status_code == 413
-    other = {**json, "Content-Encoding": "br"}
+    other = {**JSON, "Content-Encoding": "br"}
     assert (await admin.post(path, content=b"x", headers=other)).status_code == 415
 
 
 async def test_a_token_of_another_server_is_nobody(server, admin):
     stranger = client(server, "deodar-api:" + "A" * 43)
     assert (await stranger.get("/status")).status_code == 401
+
+
+async def test_strangers_who_send_slowly_hold_nobody_up(server, admin):
+    """Forty of them begin a body and do not go on; a user's request goes through all the same."""
+    ready = asyncio.Event()
+
+    async def slowly():
+        yield b"{"
+        await ready.wait()
+
+    async def stranger() -> None:
+        await client(server).post("/session", content=slowly(), headers=JSON)
+
+    strangers = [asyncio.create_task(stranger()) for _ in range(40)]
+    try:
+        answer = await asyncio.wait_for(admin.post("/external-systems/x/reject", json={}), 10)
+        assert answer.status_code == 404
+    finally:
+        ready.set()
+        await asyncio.gather(*strangers)

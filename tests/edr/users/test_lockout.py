@@ -120,9 +120,13 @@ def test_what_is_remembered_is_bounded_and_the_oldest_go(database, clock, monkey
     assert "u0" not in kept
 
 
-def test_a_lock_is_in_the_trail(database, clock):
-    tried(database, 5)
+def test_locks_are_in_the_trail_but_not_of_names_that_nobody_has(database, clock, users):
+    tried(database, 5, user="root")
+    tried(database, 5, user="made up")
+    tried(database, 10, user="another", address="192.0.2.1")
+    tried(database, 10, user="one more", address="192.0.2.1")
     with database.read() as connection:
-        (row,) = connection.execute(select(audit)).all()
-    assert (row.action, row.subject) == ("login lock", "user operator")
-    assert "5 failures, 30 seconds" in row.details
+        locks = select(audit).where(audit.c.action == "login lock")
+        first, second = connection.execute(locks.order_by(audit.c.number)).all()
+    assert (first.subject, second.subject) == ("user root", "address 192.0.2.1")
+    assert "5 failures, 30 seconds" in first.details

@@ -70,22 +70,19 @@ class Gate:
             await self._pass_on(request, who, send)
 
     async def _pass_on(self, request: Request, who: Identity | None, send: Send) -> None:
-        most = _BODY if who else _BODY_UNKNOWN
         try:
-            async with self._places:
-                body = await read_body(
-                    request.stream(),
-                    request.headers.get("content-encoding"),
-                    max_wire=most,
-                    max_plain=most,
-                    time_limit=_BODY_SECONDS,
-                )
+            body = await self._known_body(request) if who else await _body(request, _BODY_UNKNOWN)
         except BodyError as error:
             await web.refusal(error.status, str(error))(request.scope, request.receive, send)
             return
         except ClientDisconnect:
             return
         await self._app(request.scope, _once(body, request.receive), send)
+
+    async def _known_body(self, request: Request) -> bytes:
+        """Read what a user sends; a few large bodies at a time, which no stranger can hold up."""
+        async with self._places:
+            return await _body(request, _BODY)
 
     async def _who(self, request: Request) -> Identity | None:
         shown = request.headers.get("authorization", "")
@@ -94,6 +91,13 @@ class Gate:
             return await asyncio.to_thread(self._tokens.identify, secret)
         secret = request.cookies.get(COOKIE, "")
         return await asyncio.to_thread(self._sessions.identify, secret) if secret else None
+
+
+async def _body(request: Request, most: int) -> bytes:
+    encoding = request.headers.get("content-encoding")
+    return await read_body(
+        request.stream(), encoding, max_wire=most, max_plain=most, time_limit=_BODY_SECONDS
+    )
 
 
 def _is_foreign(request: Request, who: Identity) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
@@ -22,6 +23,8 @@ class Services:
     database: Database
     parts: Parts
     tasking: Tasking
+    verifying: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the audit trail is checked, which may take long."""
 
 
 def _services(request: Request) -> Services:

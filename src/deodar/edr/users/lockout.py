@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from deodar.edr.database import now_us, record
 from deodar.edr.tables_users import login_failures as table
+from deodar.edr.tables_users import users
 from deodar.edr.users.errors import LockedOut
 from deodar.kit.logging import logger
 
@@ -96,8 +97,12 @@ def _count(connection: Connection, kind: str, key: str, now: int) -> None:
         "until_us": now + locked * _SECOND_US if locked else 0,
     }
     connection.execute(update(table).where(_is(kind, key)).values(**values))
-    if locked:
+    if locked and (kind != "user" or _is_user(connection, key)):
         record(connection, "login lock", f"{kind} {key}", f"{count} failures, {locked} seconds")
+
+
+def _is_user(connection: Connection, name: str) -> bool:
+    return connection.execute(select(users.c.name).where(users.c.name == name)).first() is not None
 
 
 def _begin(connection: Connection, kind: str, key: str, now: int) -> bool:

@@ -18,11 +18,14 @@ from deodar.edr.users.errors import LoginRefused
 from deodar.edr.users.lockout import Attempt
 from deodar.edr.users.roles import Role
 from deodar.edr.users.sessions import Sessions
+from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
     from deodar.edr.database import Database
     from deodar.edr.settings import Sessions as Limits
     from deodar.edr.users.sessions import NewSession
+
+log = logger("edr.users")
 
 
 class Login:
@@ -79,7 +82,9 @@ class Login:
             connection.execute(update(users).where(users.c.name == name).values(password=kept))
 
     def _tell_failure(self, attempt: Attempt, *, known: bool) -> None:
-        # A name that nobody has may be a password, typed into the wrong field.
-        subject = attempt.user if known else "a name that cannot log in"
-        with acting(Actor("nobody", attempt.address)), self._database.write() as connection:
-            record(connection, "login failed", subject)
+        # A name that nobody has may be a password, typed into the wrong field. Nor does it get an
+        # entry in the trail, which strangers could fill with names until the oldest entries go.
+        log.warning("login_failed", user=attempt.user if known else None, address=attempt.address)
+        if known:
+            with acting(Actor("nobody", attempt.address)), self._database.write() as connection:
+                record(connection, "login failed", attempt.user)

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
 from sqlalchemy import text
+
+from deodar.edr.audit import Trail, Verdict
+
+if TYPE_CHECKING:
+    from deodar.edr.audit_chain import Place
 
 
 async def test_the_trail_is_read_in_parts_and_by_choice(admin, auditor):
@@ -37,3 +46,20 @@ async def test_a_change_in_the_database_shows(server, auditor):
         connection.execute(text("UPDATE audit SET user = 'x' WHERE number = 1"))
     told = (await auditor.get("/audit/verification")).json()
     assert "row 1" in told["problem"]
+
+
+async def test_one_check_runs_at_a_time(server, auditor, monkeypatch):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(_trail: Trail, _noted: Place | None) -> Verdict:
+        began.set()
+        assert go_on.wait(20)
+        return Verdict(0, 0, "", "")
+
+    monkeypatch.setattr(Trail, "verify", slow)
+    first = asyncio.create_task(auditor.get("/audit/verification"))
+    assert await asyncio.to_thread(began.wait, 20)
+    second = await auditor.get("/audit/verification")
+    go_on.set()
+    assert (second.status_code, second.headers["retry-after"]) == (503, "10")
+    assert (await first).status_code == 200

@@ -78,4 +78,9 @@ def verify_audit(
     if bool(number) != bool(hash_):
         raise Refused(422, "number and hash: give both, or neither")
     noted = Place(number, hash_) if number else None
-    return Verdict.model_validate(Trail(services.database).verify(noted))
+    if not services.verifying.acquire(blocking=False):
+        raise Refused(503, "Service Unavailable: another check of the trail is running", 10)
+    try:
+        return Verdict.model_validate(Trail(services.database).verify(noted))
+    finally:
+        services.verifying.release()
