@@ -16,6 +16,7 @@ from deodar.edr import errors, web
 from deodar.edr.users import errors as users
 from deodar.kit.errors import DeodarError, SettingsError
 from deodar.kit.logging import logger
+from deodar.response.errors import OrderProblem
 from deodar.tasks.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ STATUS: dict[type[DeodarError], int] = {
     errors.ControlDataError: 503,
     errors.LogUnavailable: 503,
     InvalidSetting: 422,
+    OrderProblem: 422,
+    errors.RulesProblem: 422,
+    errors.FeedProblem: 422,
+    errors.AlreadyThere: 409,
+    errors.OrderRefused: 409,
     users.NotPossible: 409,
     users.WeakPassword: 422,
     users.LoginRefused: 401,

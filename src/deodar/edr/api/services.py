@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
+from deodar.edr.enrolment import Endpoints
+
 if TYPE_CHECKING:
     from deodar.edr.control import Parts
     from deodar.edr.database import Database
+    from deodar.edr.endpoint import Endpoint
     from deodar.edr.installation import Installation
     from deodar.edr.tasking import Tasking
 
@@ -25,6 +28,10 @@ class Services:
     tasking: Tasking
     verifying: threading.Lock = field(default_factory=threading.Lock)
     """Held while the audit trail is checked, which may take long."""
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return the endpoint of an agent's id or a host's name; raises NotKnown, Ambiguous."""
+        return Endpoints(self.database).find(name)
 
 
 def _services(request: Request) -> Services:

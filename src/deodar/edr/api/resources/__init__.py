@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from deodar.edr.api.resources import (
+    alerts,
     api_tokens,
     audit,
     dead_letters,
+    desired_states,
     endpoints,
     enrolment_tokens,
     external_systems,
     groups,
     policies,
+    reputation,
     server_status,
     session,
     settings,
+    tasks,
     users,
+    yara_rules,
 )
 
 RESOURCES = (
@@ -26,6 +31,11 @@ RESOURCES = (
     groups,
     enrolment_tokens,
     policies,
+    tasks,
+    desired_states,
+    alerts,
+    yara_rules,
+    reputation,
     dead_letters,
     users,
     api_tokens,
