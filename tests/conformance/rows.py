@@ -1,8 +1,7 @@
 """What a server of KATA's API for external systems must do, row by row.
 
-The rows of chapters 1 and 2 are listed here, so that one without a test is found; those of others
-are the marks of their tests. `known` says where a row is from; `ours` what Deodar decided where
-nothing is publicly known.
+The rows are listed here, so that one without a test is found. `known` says where a row is from;
+`ours` what Deodar decided where nothing is publicly known.
 """
 
 from __future__ import annotations
@@ -135,4 +134,76 @@ ROWS = (
     Row("2", "a client that repeats at once on 401 makes one request", CLIENT, "and is slowed"),
     Row("2", "several clients with one identity read independently", HELP),
     Row("2", "after Continuation token not found another certificate helps", GUIDE, "so does none"),
+    Row(
+        "4.1", "without a token: every alert, and a token to go on with", HELP, "`alerts`, `token`"
+    ),
+    Row("4.1", "with the token only what came since, and a token again", HELP),
+    Row("4.1", 'the token is JSON in hexadecimal, such as {"offset": 0}', CLIENT),
+    Row(
+        "4.1", "detect_type is a list with commas of am, sb, yara, url_reputation, ids", HELP, "taa"
+    ),
+    Row("4.1", "limit goes from 1 to 10,000 and is 1,000 by default", HELP),
+    Row("4.1", "an alert has its id, two times, importance, source, technology, object", HELP),
+    Row("4.1", "400 for wrong parameters", HELP),
+    Row("4.1", "401 for who is not authorised; the first request asks for it", HELP),
+    Row("4.1", "429 when there are too many requests", HELP, "with Retry-After"),
+    Row("4.1", "other methods get 405", OPEN),
+    Row("4.2", "POST scans: content, scanId, objectType=file as a form; 200 OK", HELP),
+    Row(
+        "4.2",
+        "states: processing, detect, not detected, error, timeout",
+        CLIENT,
+        "`error` also while there are no YARA rules",
+    ),
+    Row("4.2", "a find is an alert of technology yara", OPEN, "source external"),
+    Row("4.2", "sensorInstanceId may be a parameter, a field of the form, or missing", CLIENT),
+    Row("4.2", "GET scans/state is filtered by a list of states", CLIENT),
+    Row("4.2", "204 when there is nothing to tell", CLIENT),
+    Row("4.2", "DELETE scans/ID forgets one result, 404 when there is none", HELP),
+    Row("4.2", "DELETE scans forgets all results", HELP, "of one instance, if one is given"),
+    Row(
+        "4.2",
+        "GET scans/filters tells what is scanned at all",
+        CLIENT,
+        "`objectTypes`, `minFileSize`, `maxFileSize`",
+    ),
+    Row("4.2", "400 for wrong parameters, 413 for a file above the limit", HELP, "413 is ours"),
+    Row("4.2", "a scan id that comes again takes the place of the one before", OPEN),
+    Row("4.2", "401 for who is not authorised; one system never sees another's scans", HELP),
+    Row("4.3", "GET sensors: the server's version and the hosts", HELP),
+    Row(
+        "4.3",
+        "sensors are filtered by ip, host (case matters) and sensor_id together",
+        HELP,
+        "404 when none is left",
+    ),
+    Row(
+        "4.3",
+        "GET settings: the isolation of a host, also when there is none",
+        HELP,
+        "`state` is active, inactive or absent",
+    ),
+    Row("4.3", "POST settings isolates at once, with exclusions and a timer", HELP),
+    Row("4.3", "DELETE settings ends the isolation", CLIENT),
+    Row(
+        "4.3",
+        "the timer goes from 1 to 9,999 hours, in seconds",
+        HELP,
+        "without one it lasts until it is deleted",
+    ),
+    Row("4.3", "when its time is over isolation is inactive, but its rule stays", HELP),
+    Row("4.3", "network_izolation, and settings as a list, are understood, never written", HELP),
+    Row("4.3", "exclusions: direction, protocol, addresses, ports with one direction only", HELP),
+    Row("4.3", "POST prevention replaces the list, of a host or of all", HELP, "10,000 at most"),
+    Row("4.3", "an empty list, or DELETE, ends prevention", HELP),
+    Row("4.3", "POST tasks/ID: run_process, under the client's own id", HELP, "any name of 64"),
+    Row("4.3", "GET tasks/ID: the state, with settings unless settings=false", HELP),
+    Row("4.3", "shedule, as an older page has it, is understood and never written", HELP),
+    Row("4.3", "409 for a task id that was used", HELP),
+    Row("4.3", "DELETE tasks/ID withdraws a task", OPEN, "what was begun goes on"),
+    Row("4.3", "400 for wrong parameters (not 401, as two pages print)", HELP),
+    Row("4.3", "401 for who is not authorised (not 400, as two pages print)", HELP),
+    Row("4.3", "404 for a host or a task that is not there", HELP),
+    Row("4.3", "an internal error is to be repeated: 500, 502, 503, 504", HELP, "503, Retry-After"),
+    Row("4.3", "a setting lets external systems read only: 403", OPEN, "`may_respond`"),
 )

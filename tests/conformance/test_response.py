@@ -283,6 +283,16 @@ def test_what_is_not_there(response):
     assert response.ask("GET", "odd").status == 404
 
 
+@pytest.mark.row("4.3", "an internal error is to be repeated: 500, 502, 503, 504")
+def test_a_database_that_takes_nothing(response, kata):
+    body = {"settings": {"objects": []}}
+    with kata.database.write():  # until the server gives up waiting, after ten seconds
+        answer = response.prevent("POST", body)
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == "5"
+    assert response.prevent("POST", body).status == 200
+
+
 @pytest.mark.row("4.3", "a setting lets external systems read only: 403")
 def test_external_systems_may_be_kept_from_responding(response, kata):
     kata.settings.set("external_systems.may_respond", False)
