@@ -197,6 +197,19 @@ def memory() -> None:
     mark("after-memory")
 
 
+def locked() -> None:
+    """Lock the audit rules until the next boot, and let the agent depend on them alone."""
+    run("systemctl", "stop", UNIT)
+    audit_control.set_enabled(audit_control.LOCKED)
+    use_sensor("audit")
+    wait_active()
+    told = " ".join(run("deodar", "agent", "status", "--dir", str(STATE)).split())
+    tell("locked", status=told, **audit_state())
+    use_sensor("audit", "bpf")
+    wait_active()
+    tell("beside", **sensor_status())
+
+
 def removal() -> None:
     removed = run("dpkg", "-r", "deodar-agent")
     left = run("find", "/etc", "/usr", "/run", "/opt", "-name", "*deodar*")
@@ -212,6 +225,7 @@ def main() -> None:
     tell("waiting")
     with CONSOLE.open() as console:
         console.readline()
+    locked()
     removal()
 
 

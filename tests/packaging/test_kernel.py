@@ -95,8 +95,15 @@ def test_the_unit_on_a_kernel_of_its_own(emulator, server, kind):
     kind(17, "modprobe, and insmod of a copy, on Debian's 6.1 in an emulated machine")
 
     emulator.go_on()
+    locked = emulator.seen("locked", 120)
+    assert "locked until the next boot (auditctl -e 2); remove that line from" in locked["status"]
+    assert locked["rules"] == 0
+    assert emulator.seen("beside", 90)["name"] == "bpf"
+
     removal = emulator.seen("removal", 90)
-    assert {name: removal[name] for name in audit["before"]} == audit["before"]
+    enabled, *others = removal["settings"]
+    assert (enabled, others) == (2, audit["before"]["settings"][1:])  # locked is locked
+    assert removal["rules"] == 0
     assert [path for path in removal["left"] if "systemd/units" not in path] == []
 
 
