@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from deodar.agent.enrich import processes as module
 from deodar.agent.enrich.processes import KEPT_AFTER_EXIT_NS, Image, Process, ProcessTable
 from deodar.agent.sensors.base import ProcessKey
 
@@ -115,3 +118,12 @@ def test_a_process_that_comes_by_itself_is_expected_no_more() -> None:
     processes.end(other, 0)
     processes.end(process(6), KEPT_AFTER_EXIT_NS + 1)
     assert processes.get(ProcessKey(5, TICK)) is None
+
+
+def test_no_more_are_expected_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_EXPECTED", 2)
+    processes = table()
+    for pid in (5, 6, 7):
+        processes.expect(ProcessKey(pid, TICK), lambda pid=pid: process(pid))
+    assert [one.key.pid for one in processes] == [5]
+    assert processes.get(ProcessKey(7, TICK)) is not None

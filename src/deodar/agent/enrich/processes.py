@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deodar.agent.enrich.fragments import Fragment
     from deodar.agent.enrich.hashes import FileFacts
 
+MOST_EXPECTED = 8192
 KEPT_AFTER_EXIT_NS = 15 * 1_000_000_000
 
 
@@ -119,11 +120,13 @@ class ProcessTable:
     def expect(self, key: ProcessKey, make: Callable[[], Process]) -> None:
         """Let `make` tell of a process when it is first asked for: most of them never are.
 
-        Whoever calls this sees to it that not too many are waited for: `put` ends it.
+        `put` ends it. When too many are waited for, the oldest is made now.
         """
         at = place(key)
         self._expected[at] = make
         self._newest[key.pid] = at
+        if len(self._expected) > MOST_EXPECTED:
+            self.put(self._expected.pop(next(iter(self._expected)))())
 
     def forget_trust(self) -> None:
         """Let the trust of every process be found out anew: the exclusions have changed."""
