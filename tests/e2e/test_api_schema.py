@@ -81,7 +81,7 @@ def schemathesis(server: EdrProcess, secret: str, folder: Path) -> subprocess.Co
         *("--continue-on-failure", "--warnings", "off", "--seed", "5", *amount),
         *("--report", "json", "--report-json-path", "report.json"),
     ]
-    limit = LONG * 2 + 110
+    limit = LONG * 2 + 240
     return subprocess.run(
         [sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=limit
     )
@@ -93,7 +93,7 @@ def taken(rates: dict[str, dict[str, int]]) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(LONG * 2 + 120)
+@pytest.mark.timeout(LONG * 2 + 260)
 def test_the_api_is_as_it_is_documented(server, tmp_path, capsys):
     secret, names = furnished(server)
     configured(names, tmp_path)
