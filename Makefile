@@ -31,7 +31,7 @@ bench: $(VENV)/.ready  ## the benchmarks, as ratios in one run (several minutes)
 
 bench-agent: $(VENV)/.ready  ## the agent under load beside auditd, in the kernel, idle, in a build (root)
 	tools/debian-packages bench
-	$(BIN)/python -m bench agent_cost files_flood agent_idle load load.build hashing $(ARGS)
+	$(BIN)/python -m bench agent_path agent_cost files_flood agent_idle load load.build hashing $(ARGS)
 
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak

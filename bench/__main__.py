@@ -14,7 +14,7 @@ from rich.console import Console
 from bench.report import Line, table
 
 NAMES = (
-    "normalization", "ingest", "events_api", "whole_way", "agent_cost", "calls_cost",
+    "normalization", "ingest", "events_api", "whole_way", "agent_path", "agent_cost", "calls_cost",
     "files_flood", "agent_idle", "hashing",
 )  # fmt: skip
 LONGEST = 1800
