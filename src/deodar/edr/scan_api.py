@@ -125,7 +125,9 @@ class ScanApi:
         try:
             if not stream.is_whole:
                 raise BadRequest("the form breaks off: its last line is missing")
-            self._scanning.begin(await asyncio.to_thread(self._submit, asked, form))
+            loop = asyncio.get_running_loop()
+            submitted = loop.run_in_executor(self._scanning.uploads, self._submit, asked, form)
+            self._scanning.begin(await submitted)
         finally:
             await form.close()
 

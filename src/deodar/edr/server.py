@@ -36,6 +36,7 @@ from deodar.edr.progress import Progress
 from deodar.edr.renewal import Renewals
 from deodar.edr.renewal_api import RenewalApi
 from deodar.edr.responding import Responding
+from deodar.edr.responding_metrics import RespondingMetrics
 from deodar.edr.space import Space, written
 from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
@@ -159,6 +160,7 @@ async def _parts(
             )
             live.subscribe(lambda now: register.follow(now.external_systems))
             responding = Responding(installation, database, register, admission, live)
+            registry.register(RespondingMetrics(database, responding))
             events = EventsApi(
                 parts.log,
                 register,

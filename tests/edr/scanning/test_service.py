@@ -58,6 +58,29 @@ async def test_what_waits_at_a_stop_is_scanned_after_the_next_start(scanning, da
     assert list(again.folder.iterdir()) == []
 
 
+async def test_a_scan_that_a_stop_breaks_off_is_done_after_the_next_start(
+    scanning, database, tmp_path
+):
+    slow = "rule slow { condition: for all i in (0..100000000000) : (uint8(i % 9) != 256) }"
+    await asyncio.to_thread(scanning.rules.add, "mine", slow)
+    began = asyncio.get_running_loop().time()
+    async with scanning.running():
+        number = submit(scanning, "a", b"EVIL")
+        scanning.begin(number)
+        for _ in range(200):
+            if scanning.starts:
+                break
+            await asyncio.sleep(0.02)
+    assert asyncio.get_running_loop().time() - began < 30
+    found = scanning.scans.find(number)
+    assert found is not None
+    if found.state == "processing":  # or the time limit was quicker than the stop
+        await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
+        again = Scanning(database, tmp_path, Alerts(database), Settings())
+        async with again.running():
+            assert await result(again, number) == ("detect", "")
+
+
 async def test_a_request_that_was_deleted_meanwhile_makes_no_alert(scanning, database):
     await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
     number = submit(scanning, "a", b"EVIL")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,13 +56,23 @@ class Scanning:
         self._engine = Engine()
         self._version = ""
         self._problem = ""
+        self._stopping = False
         self._waiting: asyncio.Queue[int] = asyncio.Queue()
+        # Its own threads: a scan takes long, and what agents ask must not wait for it.
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scan")
+        self.uploads = ThreadPoolExecutor(2, thread_name_prefix="upload")
+        """For files that are taken in."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     @property
     def chores(self) -> list[Chore]:
         """What has to be done now and then."""
         return [Chore("old scans", 600.0, self._forget)]
+
+    @property
+    def starts(self) -> int:
+        """How often the scanning process was started."""
+        return self._engine.starts
 
     def room(self) -> int:
         """Return how many more bytes may wait to be scanned."""
@@ -93,13 +104,17 @@ class Scanning:
             work.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await work
+            self._stopping = True
             self._engine.close()
+            self._scanner.shutdown()
+            self.uploads.shutdown()
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             number = await self._waiting.get()
             try:
-                await asyncio.to_thread(self._scan, number)
+                await loop.run_in_executor(self._scanner, self._scan, number)
             except ControlDataError as error:
                 log.warning("scan_not_kept", number=number, reason=str(error))
                 await asyncio.sleep(_AFTER_FAILURE)
@@ -113,8 +128,10 @@ class Scanning:
             if problem:
                 self._keep(scan, ERROR, (), problem)
             else:
-                seconds = self.settings.time_limit
-                self._settle(scan, self._engine.scan(self._file(number), seconds))
+                reply = self._engine.scan(self._file(number), self.settings.time_limit)
+                if self._stopping:
+                    return  # it is scanned again after the next start
+                self._settle(scan, reply)
         self._file(number).unlink(missing_ok=True)
 
     def _settle(self, scan: Scan, reply: Reply) -> None:

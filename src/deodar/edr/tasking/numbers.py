@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from deodar.edr.tables_response import tasking_numbers as table
 
@@ -22,9 +22,7 @@ _ROW = "tasking"
 def take(connection: Connection) -> int:
     """Return the next number, within a transaction that writes."""
     key = table.c.name == _ROW
-    raised = connection.execute(update(table).where(key).values(number=table.c.number + 1))
-    if not raised.rowcount:
-        connection.execute(insert(table).values(name=_ROW, number=1))
+    connection.execute(update(table).where(key).values(number=table.c.number + 1))
     return current(connection)
 
 

@@ -23,11 +23,13 @@ def upgrade() -> None:
 
 
 def _tasking_numbers() -> None:
-    op.create_table(
+    table = op.create_table(
         "tasking_numbers",
         sa.Column("name", sa.String(16), primary_key=True),
         sa.Column("number", sa.BigInteger, nullable=False),
     )
+    # Its one row is there from the beginning, so that servers need not agree on who makes it.
+    op.bulk_insert(table, [{"name": "tasking", "number": 0}])
 
 
 def _tasks() -> None:
