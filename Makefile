@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench bench-agent soak seen test-kernels deb docs format lock bpf clean
+.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ bench: $(VENV)/.ready  ## the benchmarks, as ratios in one run (several minutes)
 bench-agent: $(VENV)/.ready  ## the agent under load beside auditd, in the kernel, idle, in a build (root)
 	tools/debian-packages bench
 	$(BIN)/python -m bench agent_path agent_cost files_flood agent_idle load load.build hashing $(ARGS)
+
+bench-edr: $(VENV)/.ready  ## the EDR server under a fleet: ingest, twenty readers, 15,000 idle agents
+	$(BIN)/python -m bench edr_ingest edr_readers edr_idle $(ARGS)
 
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _AGENT = re.compile(r"deodar-agent/([0-9A-Za-z.+-]{1,64})", re.ASCII)
 _CHECKED_FOR = 60.0
-_CHECKED_MOST = 4096
+_CHECKED_MOST = 65_536
 
 log = logger("edr.agent_api")
 
@@ -68,6 +68,9 @@ class AgentGate:
     async def _note(self, request: Request, endpoint: Endpoint) -> None:
         told = _AGENT.match(request.headers.get("user-agent", ""))
         version = told[1] if told else ""
+        if self._endpoints.gathers_contacts:
+            self._endpoints.note_contact(endpoint, web.address(request), version)
+            return
         note = self._endpoints.note_contact
         await asyncio.to_thread(note, endpoint, web.address(request), version)
 

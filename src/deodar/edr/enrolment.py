@@ -35,6 +35,7 @@ from deodar.tls.errors import CertificateError
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from deodar.edr.contacts import Contacts
     from deodar.edr.database import Database
     from deodar.tls.certificates import Pair
 
@@ -87,8 +88,10 @@ class Invitation:
 class Endpoints:
     """The endpoints of one server; synchronous, safe to use from several threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, contacts: Contacts | None = None) -> None:
+        """With `contacts` the times of contact go there; without they are written at once."""
         self._database = database
+        self._contacts = contacts
 
     def invite(
         self, url: str, pin: str, seconds: float, note: str = "", group: str = DEFAULT_GROUP
@@ -219,12 +222,23 @@ class Endpoints:
             record(connection, "endpoint revoke", agent_id, reason[:256])
             return as_endpoint(connection.execute(SELECT.where(key)).one())
 
+    @property
+    def gathers_contacts(self) -> bool:
+        """Whether `note_contact` returns at once."""
+        return self._contacts is not None
+
     def note_contact(self, endpoint: Endpoint, address: str, agent_version: str = "") -> None:
-        """Note that an agent was heard just now; written at most every few seconds."""
+        """Note that an agent was heard just now; written at most every few seconds.
+
+        Blocks only without `contacts`.
+        """
         now = now_us()
         fresh = now - endpoint.last_contact_us < _CONTACT_EVERY_US
         version = agent_version[:64] or endpoint.agent_version
         if fresh and version == endpoint.agent_version and address == endpoint.address:
+            return
+        if self._contacts is not None:
+            self._contacts.add(endpoint.agent_id, now, address, version)
             return
         values = {"last_contact_us": now, "address": address, "agent_version": version}
         key = endpoints.c.agent_id == endpoint.agent_id

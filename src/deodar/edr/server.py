@@ -21,6 +21,7 @@ from deodar.edr.agent_api import AgentApi
 from deodar.edr.agent_gate import AgentGate
 from deodar.edr.api import app as api
 from deodar.edr.api.services import Services
+from deodar.edr.contacts import Contacts
 from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import ControlDataError
 from deodar.edr.events_api import EventsApi
@@ -42,7 +43,7 @@ from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
-from deodar.kit.serve import Endpoint, serve
+from deodar.kit.serve import Endpoint, Limits, serve
 from deodar.store.engine import open_engine
 from deodar.tls.contexts import any_client
 
@@ -161,6 +162,7 @@ async def _parts(
             live.subscribe(lambda now: register.follow(now.external_systems))
             responding = Responding(installation, database, register, admission, live)
             registry.register(RespondingMetrics(database, responding))
+            contacts = Contacts(database)
             events = EventsApi(
                 parts.log,
                 register,
@@ -176,8 +178,12 @@ async def _parts(
                 live.followed(),
                 progress.written(),
                 responding.running(stop),
+                contacts.written(),
             ):
-                yield parts, _app(installation, parts, database, events, responding, live)
+                yield (
+                    parts,
+                    _app(installation, parts, database, events, responding, live, contacts),
+                )
 
 
 def _app(
@@ -187,6 +193,7 @@ def _app(
     events: EventsApi,
     responding: Responding,
     live: LiveSettings,
+    contacts: Contacts,
 ) -> Starlette:
     """Return the application for agents and external systems."""
     settings = installation.settings
@@ -194,8 +201,9 @@ def _app(
     def days() -> int:
         return live.current.fleet.certificate_days
 
+    endpoints = Endpoints(database, contacts)
     agents = AgentApi(
-        Endpoints(database),
+        endpoints,
         parts.ingest,
         Synchronization(database, Policies(database), installation.server_id),
         installation.authority,
@@ -203,7 +211,7 @@ def _app(
         settings.ingest,
         days,
     )
-    gate = AgentGate(Endpoints(database), installation.authority)
+    gate = AgentGate(endpoints, installation.authority)
     app = Starlette(
         routes=[
             *events.routes,
@@ -229,10 +237,11 @@ def _management(services: Services) -> Mount:
 
 def _endpoints(installation: Installation, parts: control.Parts, app: Any) -> list[Endpoint]:
     settings, server = installation.settings, installation.server
+    limits = Limits(connections=settings.connections)
     tls = any_client(server.certificate, server.key)
     local: Any = control.control_app(parts)  # Starlette's and uvicorn's types name ASGI apart
     endpoints = [
-        Endpoint(app, settings.host, settings.port, tls=tls),
+        Endpoint(app, settings.host, settings.port, tls=tls, limits=limits),
         Endpoint(local, path=installation.directory.socket),
     ]
     if settings.metrics_port:

@@ -117,6 +117,8 @@ class EdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "0.0.0.0"  # noqa: S104  # a server for agents of other hosts
     port: Port = 9443
+    # Connections of agents and external systems at a time; more get 503.
+    connections: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 32_768
     # The names and addresses in the server's certificate; the first one is told to agents.
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     # Empty: an embedded store in the folder. Else clickhouse://user:password@host:port/database

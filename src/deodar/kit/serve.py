@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from uvicorn._types import ASGI3Application
 
-__all__ = ["Bound", "Endpoint", "Limits", "ServeError", "serve"]
+__all__ = ["Bound", "Endpoint", "Limits", "ServeError", "raise_file_limit", "serve"]
 
 _log = logger("serve")
 _TICK = 1.0  # seconds between refreshes of the Date header
@@ -98,7 +98,7 @@ async def serve(
     when all is closed. Raises ServeError when a listener or an application cannot start; then none
     is left open.
     """
-    _raise_file_limit()
+    raise_file_limit()
     hurry = asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         listeners = [
@@ -172,7 +172,7 @@ class _Service:
                 connection.transport.abort()
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
     """Let this process have as many connections as it is allowed to; the default is 1,024 files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(hard, _FILES)
