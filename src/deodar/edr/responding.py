@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from deodar.edr.agent_gate import AgentGate
 from deodar.edr.alerts import Alerts
-from deodar.edr.enrolment import Endpoints
 from deodar.edr.entrance import Entrance
 from deodar.edr.reputation import Reputation
 from deodar.edr.reputation_api import ReputationApi
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from deodar.edr.admission import Admission
+    from deodar.edr.agent_gate import AgentGate
     from deodar.edr.database import Database
     from deodar.edr.external_systems import Register
     from deodar.edr.installation import Installation
@@ -39,6 +38,7 @@ class Responding:
         self,
         installation: Installation,
         database: Database,
+        gate: AgentGate,
         register: Register,
         admission: Admission,
         settings: LiveSettings,
@@ -48,7 +48,6 @@ class Responding:
         self.alerts = Alerts(database)
         self.scanning = Scanning(database, folder, self.alerts, fixed.scanning)
         self.reputation = Reputation(database)
-        gate = AgentGate(Endpoints(database), installation.authority)
         entrance = Entrance(register, admission, settings)
         self._apis = (
             TaskingApi(gate, self.tasking),

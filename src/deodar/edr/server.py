@@ -160,9 +160,10 @@ async def _parts(
                 registry=registry,
             )
             live.subscribe(lambda now: register.follow(now.external_systems))
-            responding = Responding(installation, database, register, admission, live)
-            registry.register(RespondingMetrics(database, responding))
             contacts = Contacts(database)
+            gate = AgentGate(Endpoints(database, contacts), installation.authority)
+            responding = Responding(installation, database, gate, register, admission, live)
+            registry.register(RespondingMetrics(database, responding))
             events = EventsApi(
                 parts.log,
                 register,
