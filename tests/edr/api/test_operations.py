@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter
 
 from deodar.edr.api.access import anybody, requires
-from deodar.edr.api.operations import operations
+from deodar.edr.api.operations import Methods, Operation, operations
 from deodar.edr.api.resources import RESOURCES
 from deodar.edr.users.roles import Role
 
@@ -29,6 +29,17 @@ async def test_what_is_declared_holds_at_the_running_server(nobody, auditor):
             assert (await nobody.request(one.method, path)).status_code == 401, one
         if one.role not in {None, Role.AUDITOR}:
             assert (await auditor.request(one.method, path)).status_code == 403, one
+
+
+def test_a_paths_methods_are_named_and_a_literal_path_comes_before_a_parameter():
+    found = [
+        Operation(method, path, None, "", "x")
+        for method, path in (("GET", "/a/kinds"), ("GET", "/a/{one}"), ("DELETE", "/a/{one}"))
+    ]
+    methods = Methods(found)
+    assert methods.of("/a/kinds") == "GET"
+    assert methods.of("/a/b") == "DELETE, GET"
+    assert methods.of("/a/b/c") == ""
 
 
 def test_an_operation_that_says_not_whom_it_is_for_is_refused():

@@ -38,11 +38,14 @@ class Methods:
         paths: dict[str, set[str]] = {}
         for one in found:
             paths.setdefault(one.path, set()).add(one.method)
-        self._paths = [(compile_path(path)[0], methods) for path, methods in paths.items()]
+        self._named = paths
+        self._patterns = [(compile_path(path)[0], methods) for path, methods in paths.items()]
 
     def of(self, path: str) -> str:
         """Return the methods that a path takes, with commas between; "" for no path."""
-        every = [methods for pattern, methods in self._paths if pattern.match(path)]
+        if path in self._named:  # though another's parameter may fit it too
+            return ", ".join(sorted(self._named[path]))
+        every = [methods for pattern, methods in self._patterns if pattern.match(path)]
         return ", ".join(sorted(set().union(*every)))
 
 

@@ -50,7 +50,7 @@ def list_rules(services: ServicesOf) -> list[RuleSet]:
 @router.get(
     "/{name}",
     dependencies=[requires(Role.AUDITOR)],
-    response_class=PlainTextResponse,
+    response_class=Response,  # errors are JSON all the same
     responses={200: _TEXT, **documented(404)},
 )
 def show_rules(services: ServicesOf, name: Name) -> Response:
