@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean
+.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean fuzz
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,11 @@ bench-edr: $(VENV)/.ready  ## the EDR server under a fleet: ingest, twenty reade
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak
 	$(BIN)/python -m soak $(ARGS)
+
+FUZZ_SECONDS ?= 1800
+fuzz: $(VENV)/.ready  ## odd inputs to every decoder and to a running server, for FUZZ_SECONDS; prints the counts
+	DEODAR_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz --timeout 0 $(ARGS)
+	DEODAR_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/e2e/test_api_schema.py --timeout 0 -rP $(ARGS)
 
 seen: $(VENV)/.ready  ## run the tests of settings and telemetry, note what they saw for the docs (root)
 	tools/debian-packages test

@@ -14,7 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "deodar"
 TESTS = ROOT / "tests"
-ELSEWHERE = {"e2e", "tools", "bench", "packaging", "soak", "machines", "kernels", "conformance"}
+ELSEWHERE = {
+    "e2e",
+    "tools",
+    "bench",
+    "packaging",
+    "soak",
+    "machines",
+    "kernels",
+    "conformance",
+    "fuzz",
+}
 """Folders whose tests are not about one module of the package."""
 EXEMPT = re.compile(r"(^|/)(__init__|__main__|errors|env|versions/.*|\d{4}_\w+)\.py$")
 

@@ -262,3 +262,11 @@ def test_file_that_others_may_write_is_refused(
         read_server(path)
     tmp_path.chmod(0o1777)  # as /tmp is: nobody else can replace the file
     assert read_server(path)
+
+
+def test_a_key_whose_first_line_is_damaged_is_told(tmp_path: Path) -> None:
+    pair = tls.self_signed("x")
+    file = tmp_path / "pair.pem"
+    file.write_bytes(b"\0" + pair.pem[1:])
+    with pytest.raises(CertificateRefused, match="damaged"):
+        read_client(file)

@@ -198,7 +198,9 @@ def _open_pem(path: Path, data: bytes, password: bytes | None) -> _Opened:
         raise CertificateRefused(
             f"{path} has {keys} private keys; exactly one has to stand beside the certificate"
         )
-    begin = data.rindex(b"-----BEGIN", 0, data.index(b"PRIVATE KEY-----"))
+    begin = data.rfind(b"-----BEGIN", 0, data.index(b"PRIVATE KEY-----"))
+    if begin < 0:
+        raise CertificateRefused(f"{path}: the line that begins the private key is damaged")
     try:
         key = serialization.load_pem_private_key(data[begin:], password or None)
     except TypeError as error:  # encrypted, and no password; or the other way round

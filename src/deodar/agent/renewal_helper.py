@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from deodar.agent.answers import decode
 from deodar.agent.certificate_checks import facts_of_pem
 from deodar.agent.certificate_facts import CLIENT
 from deodar.agent.renewal import LONGEST_LINE, Issued, Pair, Proposal
@@ -34,11 +35,13 @@ def converse(said: BinaryIO, heard: BinaryIO) -> None:
 
 
 def _pair(key: bytes, line: bytes) -> Pair:
+    issued = decode(line, Issued)
+    if isinstance(issued, str):
+        return Pair(error=issued)
     try:
-        certificate = msgspec.json.decode(line, type=Issued).certificate
-        pair = load_pair(key + certificate.encode())
+        pair = load_pair(key + issued.certificate.encode())
         facts = facts_of_pem(CLIENT, pair.certificate)
-    except (DeodarError, msgspec.DecodeError, ValueError) as error:
+    except (DeodarError, ValueError) as error:
         return Pair(error=str(error))
     return Pair(pem=pair.pem.decode(), facts=msgspec.to_builtins(facts))
 
