@@ -38,6 +38,8 @@ class EdrProcess:
         words = [*DEODAR, "edr", "run", "--dir", str(folder)]
         self.child = Child("edr", words, logs)
         self.url = ""
+        self.pid = 0
+        """Of the server itself, whatever was put before its command."""
 
     @property
     def log(self) -> str:
@@ -48,7 +50,8 @@ class EdrProcess:
         """Start it, perhaps with words `before` its command, and wait until it is ready."""
         if before:
             self.child = Child("edr", [*before, *self.child._command], self.logs)
-        self.url = str(self.child.start().ready(60)["url"])
+        ready = self.child.start().ready(60)
+        self.url, self.pid = str(ready["url"]), int(ready["pid"])
         return self
 
     def agent(self) -> Agent:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,8 @@ def test_a_packet_is_written_synced_and_only_then_answered(tmp_path):
         for number in (1, 2):  # the first one also makes the connection
             assert agent.send(agent.packet(number)).status_code == 200
     finally:
-        server.child.stop(60)
+        os.kill(server.pid, signal.SIGTERM)  # strace itself would only let it go
+        server.child.wait(60)
     calls = Calls(trace.read_text().splitlines())
     port = server.url.rpartition(":")[2]
     packet, answer = calls.last_exchange(port)
