@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 import msgspec
 import pytest
@@ -103,6 +104,24 @@ def test_a_change_of_another_release_is_left_out(store, database):
     with database.write() as connection:
         connection.execute(table.insert().values(**row))
     assert store.in_force() == FILE
+
+
+def test_changes_at_once_are_all_made_and_fit_together(store, database):
+    values = range(10, 90, 10)
+
+    def work(number: int) -> None:
+        own = SettingsStore(database, FILE)
+        own.set("events_api.max_events", number)
+        own.set("events_api.fetch_timeout", number)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in values]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert store.get("events_api.max_events").value in values
+    with database.read() as connection:
+        assert len(connection.execute(select(audit)).all()) == 2 * len(values)
 
 
 async def test_followers_are_told_of_changes(store):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, inspect, make_url, text
+from sqlalchemy import create_engine, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from deodar.edr import (
@@ -96,6 +97,15 @@ class Database:
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
             raise ControlDataError(f"the database {self._shown} failed: {reason}") from error
+
+
+def alone(connection: Connection, what: str) -> None:
+    """Let no other transaction that says the same word go on beside this one until its end.
+
+    For what is read first and then written. SQLite has a single writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(what.encode()))))
 
 
 def record(

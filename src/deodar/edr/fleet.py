@@ -78,7 +78,7 @@ class Fleet:
         """Return the endpoints that fit, in the order of their enrolment, behind `after`."""
         with self._database.read() as connection:
             wanted = Policies(self._database).in_force(connection)
-            limits = self._limits(connection, wanted)
+            limits = self._limits(connection)
             found = SELECT.where(*_conditions(query, limits, wanted))
             if after is not None:
                 found = found.where(tuple_(table.c.enrolled_us, table.c.agent_id) > after)
@@ -94,12 +94,13 @@ class Fleet:
     def counts(self) -> dict[str, int]:
         """Return how many endpoints stand how."""
         with self._database.read() as connection:
-            limits = self._limits(connection, Policies(self._database).in_force(connection))
+            limits = self._limits(connection)
             stands = case(
                 *((_stands(presence, limits), literal(presence.value)) for presence in Presence),
                 else_=literal(""),
-            )
-            rows = connection.execute(select(stands, func.count()).group_by(stands)).all()
+            ).label("stands")
+            # Grouped by name: PostgreSQL takes two parameters of one value for different ones.
+            rows = connection.execute(select(stands, func.count()).group_by("stands")).all()
         return {presence.value: 0 for presence in Presence} | {row[0]: row[1] for row in rows}
 
     def move(self, agent_id: str, group: str) -> Member:
@@ -141,15 +142,13 @@ class Fleet:
         if row is None:
             raise NotKnown(f"no endpoint '{agent_id[:100]}'; see: deodar edr endpoints list")
         wanted = Policies(self._database).in_force(connection)
-        return _member(as_endpoint(row), self._limits(connection, wanted), wanted)
+        return _member(as_endpoint(row), self._limits(connection), wanted)
 
-    def _limits(self, connection: Connection, wanted: Mapping[str, int]) -> dict[str, int]:
+    def _limits(self, connection: Connection) -> dict[str, int]:
         """Return by group since when an endpoint must have been heard to be online (µs)."""
-        now, policies = now_us(), Policies(self._database)
-        limits = {}
-        for name in {DEFAULT, *wanted}:
-            settings = policies.settings_in_force(connection, name).get("KATAEDR", {})
-            minutes = settings.get("SynchronizationPeriod", _PERIOD)
+        now, limits = now_us(), {}
+        for name, settings in Policies(self._database).all_settings_in_force(connection).items():
+            minutes = settings.get("KATAEDR", {}).get("SynchronizationPeriod", _PERIOD)
             limits[name] = now - self._periods * int(minutes) * _MINUTE_US
         return limits
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, true, update
 
 from deodar.edr.acting import actor
-from deodar.edr.database import now_us, record
+from deodar.edr.database import alone, now_us, record
 from deodar.edr.errors import NotKnown, PolicyProblem
 from deodar.edr.policy_changes import differences
 from deodar.edr.tables import endpoint_groups, policies, policy_versions
@@ -26,7 +26,7 @@ from deodar.tasks.policy import Policy, check_policy, to_wire
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from deodar.edr.database import Database
 
@@ -75,6 +75,7 @@ class Policies:
                 "a policy without settings changes nothing; to end it: deodar edr policy clear"
             )
         with self._database.write() as connection:
+            alone(connection, "policies")
             _check_group(connection, name)
             present = _present(connection, name)
             if present is not None and present.settings == checked:
@@ -91,6 +92,7 @@ class Policies:
 
     def end(self, connection: Connection, name: str) -> PolicyVersion | None:
         """Clear a policy within a transaction of the caller; returns None if there is none."""
+        alone(connection, "policies")
         present = _present(connection, name)
         if present is None or present.settings is None:
             return None
@@ -122,7 +124,7 @@ class Policies:
 
         The policy itself is read and encoded once for all agents that need it.
         """
-        wanted = self.in_force(connection)
+        wanted = self.in_force(connection, group)
         name = group if group in wanted else DEFAULT
         present = wanted.get(name, 0)
         if present in (0, version):
@@ -137,25 +139,31 @@ class Policies:
             self._sent[present] = sent
         return sent
 
-    def in_force(self, connection: Connection) -> dict[str, int]:
-        """Return the versions of the policies in force, by the groups that have their own."""
+    def in_force(self, connection: Connection, group: str = "") -> dict[str, int]:
+        """Return the versions of the policies in force, by the groups that have their own.
+
+        With `group`, only its own and the default one.
+        """
         table = policies
         query = select(table.c.name, table.c.version).where(table.c.settings.is_not(None))
+        if group:
+            query = query.where(table.c.name.in_((DEFAULT, group)))
         return {row.name: int(row.version) for row in connection.execute(query)}
 
     def settings_in_force(self, connection: Connection, group: str = DEFAULT) -> Settings:
         """Return what the agents of a group must follow; empty without a policy."""
-        wanted = (policies.c.name.in_((DEFAULT, group))) & policies.c.settings.is_not(None)
-        query = select(policies.c.name, policies.c.settings).where(wanted)
-        given = {row.name: _settings(row.settings) or {} for row in connection.execute(query)}
-        own = given.get(group, {}) if group != DEFAULT else {}
-        base = given.get(DEFAULT, {})
-        return {task: merge(base.get(task, {}), own.get(task, {})) for task in {**base, **own}}
+        wanted = policies.c.name.in_((DEFAULT, group))
+        return _over_default(_given(connection, wanted), group)
+
+    def all_settings_in_force(self, connection: Connection) -> dict[str, Settings]:
+        """Return the same for the default group, and all with a policy of their own."""
+        given = _given(connection, true())
+        return {name: _over_default(given, name) for name in {DEFAULT, *given}}
 
     def effective(self, group: str = DEFAULT) -> PolicyVersion | None:
         """Return the policy that the agents of a group must follow, or None."""
         with self._database.read() as connection:
-            wanted = self.in_force(connection)
+            wanted = self.in_force(connection, group)
             name = group if group in wanted else DEFAULT
             found = _version(connection, name, wanted[name]) if name in wanted else None
             if found is None:
@@ -215,10 +223,21 @@ def _put(
     return made
 
 
+def _given(connection: Connection, wanted: ColumnElement[bool]) -> dict[str, Settings]:
+    """Return the settings of policies as they were given, by name."""
+    query = select(policies.c.name, policies.c.settings)
+    query = query.where(wanted & policies.c.settings.is_not(None))
+    return {row.name: _settings(row.settings) or {} for row in connection.execute(query)}
+
+
+def _over_default(given: Mapping[str, Settings], group: str) -> Settings:
+    base = given.get(DEFAULT, {})
+    own = given.get(group, {}) if group != DEFAULT else {}
+    return {task: merge(base.get(task, {}), own.get(task, {})) for task in {**base, **own}}
+
+
 def _next_version(connection: Connection) -> int:
-    """Return a number above all that were given; the default group's row is the lock for it."""
-    lock = select(endpoint_groups.c.name).where(endpoint_groups.c.name == DEFAULT)
-    connection.execute(lock.with_for_update()).first()
+    """Return a number above all that were given."""
     return int(connection.execute(select(func.max(policies.c.version))).scalar() or 0) + 1
 
 
