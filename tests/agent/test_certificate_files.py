@@ -270,3 +270,19 @@ def test_a_key_whose_first_line_is_damaged_is_told(tmp_path: Path) -> None:
     file.write_bytes(b"\0" + pair.pem[1:])
     with pytest.raises(CertificateRefused, match="damaged"):
         read_client(file)
+
+
+def test_a_container_that_would_take_hours_to_open_is_refused_at_once(tmp_path: Path) -> None:
+    pair = tls.self_signed("x")
+    key = serialization.load_pem_private_key(pair.key, None)
+    (own,) = x509.load_pem_x509_certificates(pair.certificate)
+    encryption = (
+        serialization.PrivateFormat.PKCS12.encryption_builder().kdf_rounds(70_000).build(b"s")
+    )
+    file = tmp_path / "pair.pfx"
+    good = pkcs12.serialize_key_and_certificates(b"x", key, own, None, encryption)
+    file.write_bytes(good.replace((70_000).to_bytes(3, "big"), (0x7FFFFF).to_bytes(3, "big")))
+    with pytest.raises(CertificateRefused, match="8388607 rounds"):
+        read_client(file, lambda: "s")
+    file.write_bytes(good)
+    assert read_client(file, lambda: "s").facts.subject == "CN=x"

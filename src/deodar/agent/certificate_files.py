@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from deodar.agent import key_rounds
 from deodar.agent.certificate_checks import facts_of, fits, warnings_about, weakness, wrong_dates
 from deodar.agent.certificate_facts import CLIENT, LARGEST, SERVER, CertificateFacts
 from deodar.agent.errors import CertificateRefused
@@ -76,7 +77,9 @@ def read_client(path: Path, ask: Ask | None = None, now: datetime | None = None)
     cannot be read without, three times at most. Raises CertificateRefused or InsecurePath.
     """
     data = _read(path)
-    opener = _open_pem if b"-----BEGIN" in data else _open_pfx
+    is_pem = b"-----BEGIN" in data
+    _check_rounds(path, key_rounds.of_pem(data) if is_pem else key_rounds.of_der(data))
+    opener = _open_pem if is_pem else _open_pfx
     certificates, key = _opened(opener, path, data, ask)
     own = [one for one in certificates if same_key(one, key)]
     if not own:
@@ -86,6 +89,14 @@ def read_client(path: Path, ask: Ask | None = None, now: datetime | None = None)
     rest = [one for one in certificates if one is not own[0]]
     pem = key_pem(key).decode()
     return _taken(CLIENT, path, [own[0], *rest], pem, now or datetime.now(UTC))
+
+
+def _check_rounds(path: Path, rounds: int) -> None:
+    if rounds > key_rounds.MOST:
+        raise CertificateRefused(
+            f"{path} asks for {rounds} rounds of key derivation, which would take very long; "
+            f"export it again with at most {key_rounds.MOST}"
+        )
 
 
 def _read(path: Path) -> bytes:
