@@ -7,14 +7,17 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from deodar.edr.users.passwords import LONGEST, SHORTEST
+from deodar.edr.users.roles import Role
 
 T = TypeVar("T")
 
 
 class Asked(BaseModel):
-    """A body that a client sends; names that are not known are refused."""
+    """A body that a client sends; unknown names, and values of another type, are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class Told(BaseModel):
@@ -30,6 +33,8 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
+RoleName = Annotated[Role, Field(strict=False)]
+"""The name of a role in a body."""
 Password = Annotated[str, Field(min_length=SHORTEST, max_length=LONGEST)]
 """A new password; there are more rules, of which an answer tells."""
 Text = Annotated[str, Field(max_length=256)]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from deodar.edr.api.access import CurrentUser, in_session, requires
-from deodar.edr.api.models import Asked, Text, Told
+from deodar.edr.api.models import Asked, RoleName, Text, Told
 from deodar.edr.api.problems import Refused, documented
 from deodar.edr.api.services import ServicesOf
 from deodar.edr.users.api_tokens import LONGEST_DAYS, ApiTokens
@@ -43,7 +43,7 @@ class Wish(Asked):
 
     name: Text
     """What it is for."""
-    role: Role | None = None
+    role: RoleName | None = None
     """Left out: one's own."""
     days: Annotated[float, Field(gt=0, le=LONGEST_DAYS)] = 90
     """How long it is good."""

@@ -88,8 +88,8 @@ class Move(Asked):
 class Tags(Asked):
     """Tags to give and to take."""
 
-    add: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
-    remove: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS)] = ()
+    add: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS, strict=False)] = ()
+    remove: Annotated[tuple[Tag, ...], Field(max_length=MOST_TAGS, strict=False)] = ()
 
 
 class Counts(Told):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import Field, StrictBool
+from pydantic import Field
 
 from deodar.edr import reputation as store
 from deodar.edr.api.access import requires
@@ -60,7 +60,7 @@ class Lines(Asked):
     """Files for a list."""
 
     entries: Annotated[list[Line], Field(max_length=5000)]
-    replace: StrictBool = False
+    replace: bool = False
     """Whether nothing else stays on the list."""
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field, StrictBool
+from pydantic import Field
 
 from deodar.edr.api.access import requires
-from deodar.edr.api.models import Asked, Page, Password, Told
+from deodar.edr.api.models import Asked, Page, Password, RoleName, Told
 from deodar.edr.api.paging import LIMIT, After, Limit, page, place
 from deodar.edr.api.problems import documented
 from deodar.edr.api.resources.api_tokens import ApiToken
@@ -41,15 +41,15 @@ class NewUser(Asked):
     """A user to be."""
 
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
-    role: Role
+    role: RoleName
     password: Password
 
 
 class UserChange(Asked):
     """What shall be otherwise; what is left out stays."""
 
-    role: Role | None = None
-    disabled: StrictBool | None = None
+    role: RoleName | None = None
+    disabled: bool | None = None
 
 
 class NewPassword(Asked):
