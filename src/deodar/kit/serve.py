@@ -20,6 +20,7 @@ import logging
 import resource
 import signal
 import threading
+from asyncio import sslproto
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,10 @@ _BACKLOG = 512
 _FILES = 65_536
 _FAREWELL = 0.5  # seconds for clients to take the last bytes and to close
 _APPLICATION_STOP = 30.0  # seconds that an application's own shutdown may take
+
+# asyncio keeps a buffer of 256 KB for each TLS connection, thousands of which wait for hours here.
+# A TLS record is what our contexts read at a time, so that more is never used.
+sslproto.SSLProtocol.max_size = 16_384
 
 
 @dataclass(frozen=True)

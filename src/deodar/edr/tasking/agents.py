@@ -76,8 +76,12 @@ class TaskingApi:
         ]
 
     async def orders(self, request: Request) -> Response:
-        """Tell an agent what it has to do, as soon as there is something."""
-        endpoint = await self._gate.admit(request)
+        """Tell an agent what it has to do, as soon as there is something.
+
+        No contact is noted, which would be a write to the disk: thousands of agents ask while
+        there is nothing to say, and they synchronize often enough to be known as online.
+        """
+        endpoint = await self._gate.admit(request, note=False)
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
         try:
@@ -92,7 +96,7 @@ class TaskingApi:
             if await web.unless_gone(request, _woken(turn, seconds)) is None:
                 return Response(status_code=499)  # nobody is there to see it
         # It may have been revoked meanwhile.
-        endpoint = await self._gate.admit(request)
+        endpoint = await self._gate.admit(request, note=False)
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
         return web.answer(await self._orders(endpoint, since))
