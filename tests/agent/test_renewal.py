@@ -84,13 +84,14 @@ def test_it_is_due_when_a_third_is_left_by_the_servers_clock(world):
 
 def test_a_new_key_and_certificate_take_the_place_of_the_old_ones(world):
     told = []
-    world.certificates.subscribe(told.append)
+    world.certificates.subscribe(lambda kind: told.append((kind, world.renewal.is_replacing)))
     before, key = world.digest, world.directory.read("client.key")
     assert world.renewal.renew(world.server.ask) == ""
     assert world.digest != before
     assert world.directory.read("client.key") != key
     assert world.fits()
-    assert told == [CLIENT]
+    assert told == [(CLIENT, True)]
+    assert not world.renewal.is_replacing
     facts = world.certificates.describe(CLIENT)
     assert facts is not None
     assert 360 < facts.days_left(time.time()) < 366

@@ -77,6 +77,9 @@ def test_an_administrator_lets_an_agent_renew_its_certificate(pair: Pair) -> Non
     assert (after["presence"], after["next_digest"]) == ("online", None)
     words = ["agent", "certificate", "client", "show", "--json", "--dir", pair.agent]
     assert json.loads(deodar(*words))["sha256"] == after["digest"]
+    query = "EventType == 'CertificateChanged'"
+    told = deodar("agent", "events", "--query", query, "--json", "--dir", pair.agent).splitlines()
+    assert json.loads(told[-1])["Initiator"] == "Product"
 
 
 def test_an_old_certificate_is_renewed_by_itself(pair: Pair) -> None:

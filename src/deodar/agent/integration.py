@@ -126,6 +126,11 @@ class Integration:
         self._renewal.want()
         self.synchronize()
 
+    @property
+    def is_renewing(self) -> bool:
+        """Whether the agent replaces its own certificate by itself just now."""
+        return self._renewal.is_replacing
+
     def hurry(self) -> None:
         """Let no event wait for others any more."""
         driver = self.driver

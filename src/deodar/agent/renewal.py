@@ -70,6 +70,8 @@ class Renewal:
         self._clock = clock
         self._next_try = 0.0
         self._wanted = threading.Event()
+        self.is_replacing = False
+        """Whether it puts a certificate in place just now."""
 
     def want(self) -> None:
         """Renew with the next synchronization, whether it is due or not."""
@@ -98,10 +100,13 @@ class Renewal:
         try:
             pair = _new_pair(ask)
             facts = msgspec.convert(pair.facts, CertificateFacts)
+            self.is_replacing = True
             self._certificates.set(CLIENT, pair.pem, facts)
         except (DeodarError, NoAnswer, OSError, msgspec.ValidationError) as error:
             _log.warning("the agent's certificate was not renewed", reason=str(error))
             return str(error)
+        finally:
+            self.is_replacing = False
         _log.info("the agent's certificate was renewed", until=facts.not_after)
         return ""
 

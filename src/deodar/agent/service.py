@@ -278,7 +278,8 @@ class Service:
             self.events.add(EventType.CERTIFICATE_PROBLEM, task=find(INTEGRATION), Problem=problem)
 
     def _certificate_changed(self, kind: str) -> None:
-        self.events.add(EventType.CERTIFICATE_CHANGED, initiator="User", Certificate=kind)
+        initiator = "Product" if self.integration.is_renewing else "User"
+        self.events.add(EventType.CERTIFICATE_CHANGED, initiator=initiator, Certificate=kind)
         self.integration.apply()
 
     def _follow_application(self) -> None:
