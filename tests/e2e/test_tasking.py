@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conformance.script import Script
 
 from deodar.demo.stack import Stack, attempts
 from deodar.edr.enrolment import Endpoints
+from deodar.edr.external_systems import Register
 from deodar.edr.installation import open_
 from deodar.edr.tasking import Tasking
 from deodar.response.isolation import ISOLATION
+from deodar.tls import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,3 +124,34 @@ def test_a_program_that_runs_when_the_agent_is_killed_is_told_as_failed(ordered:
             break
     ended = ordered.tasking.tasks.find(task.id)
     assert (ended.state, ended.reason) == ("failed", "the agent ended while the task ran")
+
+
+def test_a_script_written_against_kata_runs_a_program_on_this_host(ordered: Ordered, tmp_path):
+    opened = open_(ordered.stack.edr)
+    pem = tmp_path / "client.pem"
+    pem.write_bytes(certificates.self_signed("script").pem)
+    script = Script(opened.url, ordered.stack.edr / "authority.pem", pem, "script-1")
+    base = f"/kata/response_api/v1/{script.id}"
+    assert script.send(f"{base}/sensors").status == 401
+    with contextlib.closing(opened.database()) as database:
+        Register(database, opened.settings.external_systems).accept(script.id)
+
+    sensor = script.send(f"{base}/sensors").json["sensors"][0]["sensorId"]
+    marker = tmp_path / "made-by-the-script"
+    task = {
+        "schedule": {"startNow": True},
+        "execCommand": "touch",
+        "cmdLineParameters": f"'{marker}'",
+    }
+    body = json.dumps({"task": task}).encode()
+    began = time.monotonic()
+    url = f"{base}/tasks/5f1b1c1e-0000-4000-8000-000000000001"
+    made = script.send(f"{url}?sensor_id={sensor}&task_type=run_process", "POST", {}, body)
+    assert made.status == 200
+    for _ in attempts(20, 0.05):
+        told = script.send(url).json
+        if told["state"] == "done":
+            break
+    assert told["state"] == "done"
+    assert marker.exists()
+    assert time.monotonic() - began < 5  # with a TLS handshake for each question

@@ -9,6 +9,8 @@
 ``edr.db``                external systems, endpoints, enrolment tokens (unless elsewhere)
 ``store/``                the event log (unless elsewhere)
 ``dead-letters/``         what could not become an event
+``fetched/``              files that agents fetched, by their SHA-256
+``scans/``                files that wait to be scanned
 ``address``               while it runs: the URL under which the server can be reached
 ``control.sock``          while it runs: local commands
 ========================  ==================================================================
