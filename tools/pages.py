@@ -16,6 +16,7 @@ PAGES = {
     "agent-events.md": "deodar.agent.journal.reference",
     "agent-settings.md": "deodar.tasks.reference",
     "command-line.md": "command_line",
+    "destinations.md": "deodar.siem.destinations.reference",
     "events.md": "deodar.events.reference",
     "edr-api.md": "deodar.edr.api.reference",
     "edr-openapi.json": "deodar.edr.api.openapi",

@@ -25,6 +25,7 @@ COLLECTOR = CollectorSettings(
         urls=["edr:9443"], external_id="7f8a1c1e-5f0d-4d58-9d5a-9f6a2b3c4d5e"
     ),
 )
+FILE = {"name": "x", "kind": "file", "path": "events"}
 
 
 def written(tmp_path, value):
@@ -34,7 +35,8 @@ def written(tmp_path, value):
 
 
 def test_settings_are_read_back_as_they_were_written(tmp_path):
-    assert load_collector(written(tmp_path, COLLECTOR)) == COLLECTOR
+    for value in (COLLECTOR, msgspec.structs.replace(COLLECTOR, destinations=[FILE])):
+        assert load_collector(written(tmp_path, value)) == value
     siem = SiemSettings(tenant_id="t")
     assert load_siem(written(tmp_path, siem)) == siem
 
@@ -48,6 +50,11 @@ def test_settings_are_read_back_as_they_were_written(tmp_path):
         (
             {"connector": msgspec.structs.replace(COLLECTOR.connector, max_timeout=1800.0)},
             "client_timeout",
+        ),
+        ({"destinations": [{"name": "x", "kind": "pigeon"}]}, "no kind of destination"),
+        (
+            {"destinations": [FILE | {"buffer_bytes": 3 << 30}]},
+            "buffer_bytes is at most half of journal_bytes",
         ),
     ],
 )

@@ -7,10 +7,11 @@ values, holds the bounds, and says where something is wrong.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
@@ -22,7 +23,7 @@ from deodar.kedrql.errors import KedrqlError
 from deodar.kedrql.expressions import And, Comparison, Expression, Not, Operator, Or, Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 MAX_BYTES = 16 * 1024
 _FORBIDDEN = re.compile("[\0\ud800-\udfff]")  # ClickHouse's LIKE goes wrong on NUL
@@ -43,11 +44,25 @@ _QUOTED = re.compile(r"""'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*\"""")
 _SAID_BY = {"EQUAL": {"UNEQUAL", "ORDER", "MATCH", "NO_MATCH", "NOT"}, "BARE": {"QUOTED"}}
 
 
-def parse(text: str) -> Expression:
+class Names(Protocol):
+    """The fields that a filter may name: those of the event vocabulary, or another set."""
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """All fields by name, from which a misspelt one is guessed."""
+
+    def field(self, name: str) -> Field | None:
+        """Return the field of that name, or None."""
+
+    def __hash__(self) -> int:
+        """A grammar is made once for each set of names."""
+
+
+def parse(text: str, names: Names = VOCABULARY) -> Expression:
     """Return the tree of a filter. Raises KedrqlError that says where and what was expected."""
     _check_text(text)
     try:
-        return cast("Expression", _GRAMMAR.parse(text))
+        return cast("Expression", _grammar(names).parse(text))
     except Misuse as error:
         raise KedrqlError(error.reason, text, error.position, error.expected) from None
     except UnexpectedInput as error:
@@ -63,7 +78,11 @@ class _Value:
 
 
 class _Build(Transformer[Token, Expression]):
-    """Makes the tree while the parser runs. Holds no state."""
+    """Makes the tree while the parser runs. Holds no state but the names."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__()
+        self._names = names
 
     def start(self, children: list[Expression]) -> Expression:
         return children[0]
@@ -83,11 +102,11 @@ class _Build(Transformer[Token, Expression]):
 
     def condition(self, children: list[Token]) -> Expression:
         name, operator, value = children
-        return _condition(_field(name), operator, _value(value))
+        return _condition(_field(name, self._names), operator, _value(value))
 
     def unmatched(self, children: list[Token]) -> Expression:
         name, _, operator, value = children
-        return Not(_condition(_field(name), operator, _value(value)))
+        return Not(_condition(_field(name, self._names), operator, _value(value)))
 
 
 def _check_text(text: str) -> None:
@@ -99,18 +118,18 @@ def _check_text(text: str) -> None:
         raise KedrqlError(reason, text, forbidden.start())
 
 
-def _field(token: Token) -> Field:
-    field = VOCABULARY.field(token)
+def _field(token: Token, names: Names) -> Field:
+    field = names.field(token)
     if field is None:
-        reason = f"there is no field {_cut(token)}{_suggestion(token)}"
+        reason = f"there is no field {_cut(token)}{_suggestion(token, names)}"
         raise Misuse(token, reason, _PHRASES["FIELD"])
     return field
 
 
-def _suggestion(name: str) -> str:
+def _suggestion(name: str, names: Names) -> str:
     """Return « (did you mean …?)» with the nearest name there is, or nothing."""
-    spellings = {f.name.lower(): f.name for f in VOCABULARY.fields.values()}
-    spellings |= {a.lower(): a for f in VOCABULARY.fields.values() for a in f.aliases}
+    spellings = {f.name.lower(): f.name for f in names.fields.values()}
+    spellings |= {a.lower(): a for f in names.fields.values() for a in f.aliases}
     near = difflib.get_close_matches(name.lower()[:64], spellings, n=1, cutoff=0.6)
     return f" (did you mean {spellings[near[0]]}?)" if near else ""
 
@@ -216,11 +235,16 @@ def _cut(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-_GRAMMAR = Lark(
-    resources.files(__package__).joinpath("grammar.lark").read_text("utf-8"),
-    parser="lalr",
-    lexer="contextual",
-    transformer=_Build(),
-    postlex=Bounds(),
-    maybe_placeholders=False,
-)
+@functools.cache
+def _grammar(names: Names) -> Lark:
+    return Lark(
+        resources.files(__package__).joinpath("grammar.lark").read_text("utf-8"),
+        parser="lalr",
+        lexer="contextual",
+        transformer=_Build(names),
+        postlex=Bounds(),
+        maybe_placeholders=False,
+    )
+
+
+_grammar(VOCABULARY)

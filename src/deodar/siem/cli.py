@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from deodar.kit import logging as logs
-from deodar.siem import cli_collector, control
+from deodar.siem import cli_collector, cli_destination, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(cli_collector.app, name="collector", help="Collectors: make, run, look at.")
+app.add_typer(
+    cli_destination.app, name="destination", help="Destinations of collectors: list, check."
+)
 
 Edr = Annotated[
     list[str],

@@ -34,14 +34,15 @@ from deodar.siem.cli_options import (
 )
 from deodar.siem.collector import board as boards
 from deodar.siem.collector.home import names, open_home, settings_of
-from deodar.siem.connectors.status import Status
 from deodar.siem.setup import MadeCollector, Source, add_collector
 from deodar.tls.certificates import fingerprint
 
 if TYPE_CHECKING:
     import asyncio
 
-    from deodar.kit.directory import StateDirectory
+    from deodar.siem.collector.tally import DestinationReport
+    from deodar.siem.connectors.status import Status
+
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(
@@ -109,7 +110,7 @@ def run(name: Name, path: Dir, debug: Debug = False) -> None:
 def list_(path: Dir, as_json: Json = False) -> None:
     """List the collectors with their status."""
     siem_home(path)
-    reports = [(name, _report(open_home(path, name))) for name in names(path)]
+    reports = [(name, boards.ask(open_home(path, name))) for name in names(path)]
     if as_json:
         for name, report in reports:
             print_json({"name": name, "status": msgspec.to_builtins(report.status)})
@@ -127,7 +128,7 @@ def list_(path: Dir, as_json: Json = False) -> None:
 def status(name: Name, path: Dir, as_json: Json = False) -> None:
     """Show one collector: status and reason, counts, last error, identity."""
     home = open_home(path, name)
-    report, settings = _report(home), settings_of(home)
+    report, settings = boards.ask(home), settings_of(home)
     digest = fingerprint(home.read(settings.connector.secret))
     if as_json:
         identity = {"external_id": settings.connector.external_id, "certificate_sha256": digest}
@@ -144,6 +145,8 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
     for field, count in msgspec.to_builtins(report.counts).items():
         lines.add_row(field, f"{count:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
+    for one in report.destinations[1:]:  # the first one is the storage, which is above
+        lines.add_row(f"destination {one.name}", _destination(one))
     lines.add_row("last stored", when(report.last_stored_time))
     error = f"{when(report.last_error_time)}  {report.last_error}"
     lines.add_row("last error", plain(error))
@@ -172,16 +175,13 @@ def reset_token(
     typer.echo(f"{name} begins with an initial request")
 
 
-def _report(home: StateDirectory) -> boards.Report:
-    """Return a collector's state: its own word if it runs, else what it wrote last."""
-    try:
-        answer = control.call(home.socket, "GET", "/status", seconds=5.0)
-    except control.NotRunning:
-        never = boards.Board(home.path.name, 0).report()
-        stopped = boards.saved(home) or never
-        red = Status("red", "the collector does not run")
-        return msgspec.structs.replace(stopped, status=red)
-    return msgspec.json.decode(answer.content, type=boards.Report)
+def _destination(report: DestinationReport) -> Text:
+    lost = report.lost_size + report.lost_age
+    counts = f"  {report.events:,} delivered, {report.waiting:,} answers wait"
+    for count, word in ((report.refused, "refused"), (lost, "given up")):
+        counts += f", {count:,} {word}" if count else ""
+    text = plain(f"{counts}  {report.reason}".rstrip())
+    return Text.assemble(Text(report.colour, style=report.colour), text)
 
 
 def _coloured(status: Status) -> Text:

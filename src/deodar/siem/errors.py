@@ -5,8 +5,11 @@ The tree::
     DeodarError
     └── SiemError
         ├── ConnectorError      a server's answer cannot be used; the text says what and where
-        ├── BatchRejected       the core refuses a batch for what is in it: repeating is useless
-        ├── CoreUnavailable     the core cannot take the batch now: repeat later
+        ├── DestinationError    a destination does not take a batch
+        │   ├── DestinationRefused      for good, for what is in it: repeating is useless
+        │   │   └── BatchRejected           so says the core
+        │   └── DestinationUnavailable  not now: repeat later, under the same batch id
+        │       └── CoreUnavailable         so says the core, or it says nothing
         ├── ControlError        a running program refused or did not answer a local command
         └── SearchRefused       a search statement is not one read-only SELECT on `events`
 """
@@ -24,16 +27,35 @@ class ConnectorError(SiemError):
     """An EDR server's answer cannot be used."""
 
 
-class BatchRejected(SiemError):  # noqa: N818
-    """The core refused a batch because of its content; sending it again cannot help."""
+class DestinationError(SiemError):
+    """A destination does not take a batch."""
 
 
-class CoreUnavailable(SiemError):  # noqa: N818
-    """The core did not take a batch now; `retry_after` is its wish in seconds, if it told one."""
+class DestinationRefused(DestinationError):  # noqa: N818
+    """A destination refuses what is in a batch; sending it again cannot help.
+
+    `rows` is how many of its events were refused, None for all; the others are delivered.
+    """
+
+    def __init__(self, message: str, rows: int | None = None) -> None:
+        super().__init__(message)
+        self.rows = rows
+
+
+class DestinationUnavailable(DestinationError):  # noqa: N818
+    """A destination takes nothing now; `retry_after` is its wish in seconds, if it told one."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BatchRejected(DestinationRefused):
+    """The core refused a batch because of its content; sending it again cannot help."""
+
+
+class CoreUnavailable(DestinationUnavailable):
+    """The core did not take a batch now."""
 
 
 class ControlError(SiemError):

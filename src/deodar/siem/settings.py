@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from deodar.kit import settings as files
 from deodar.kit.errors import SettingsError
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check, server_url
+from deodar.siem.destinations.registry import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +70,10 @@ class CoreLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One collector. `journal_bytes` bounds what waits for the core on disk."""
+    """One collector. `journal_bytes` bounds what waits on disk for the core and the destinations.
+
+    `destinations` are tables as the registry of `deodar.siem.destinations` reads them.
+    """
 
     name: str
     service_id: str
@@ -79,6 +83,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     normalizer: str = "kedr"
     journal_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
+    destinations: list[dict[str, Any]] = []
 
 
 def load_siem(path: Path) -> SiemSettings:
@@ -103,7 +108,18 @@ def load_collector(path: Path) -> CollectorSettings:
         raise SettingsError(f"{path}: core.url: {error}") from error
     if settings.journal_bytes < 4 * settings.connector.max_body_bytes:
         raise SettingsError(f"{path}: journal_bytes must be 4 times connector.max_body_bytes")
+    _check_destinations(settings, path)
     return settings
+
+
+def _check_destinations(settings: CollectorSettings, path: Path) -> None:
+    half = settings.journal_bytes // 2
+    for destination in read(settings.destinations, where=str(path)):
+        if destination.buffer_bytes > half:
+            raise SettingsError(
+                f"{path}: destinations: {destination.name}: buffer_bytes is at most half of "
+                f"journal_bytes, {half}, so that it can hold back no other"
+            )
 
 
 def check_name(name: str) -> str:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import msgspec
 from prometheus_client import generate_latest
 
 from deodar.kit.directory import StateDirectory
 from deodar.siem.collector import board as boards
+from deodar.siem.collector.tally import Tally
 from deodar.siem.connectors.status import Status
 
 
@@ -57,3 +59,22 @@ def test_metrics_show_counts_and_the_colour():
     assert 'deodar_collector_events_total{stage="stored"} 6.0' in text
     assert 'deodar_collector_status{colour="green"} 1.0' in text
     assert 'deodar_collector_status{colour="red"} 0.0' in text
+
+
+def test_a_hindered_destination_turns_a_green_collector_yellow_and_is_in_the_metrics():
+    made = board()
+    tally = Tally("archive", "file")
+    tally.failed("no disk", hinders=True)
+    made.destinations = (made.storage(waiting=0), tally.report(waiting=3))
+    assert made.status.colour == "yellow"
+    assert made.status.reason.startswith("destination archive: ")
+    text = generate_latest(boards.metrics(made.report())).decode()
+    assert 'deodar_collector_destination_waiting{destination="archive",kind="file"} 3.0' in text
+
+
+def test_a_report_from_before_there_were_destinations_is_read(tmp_path):
+    home = StateDirectory(tmp_path)
+    old = msgspec.to_builtins(board().report())
+    del old["destinations"], old["counts"]["batches"]
+    home.write(boards.FILE, msgspec.json.encode(old))
+    assert boards.saved(home).destinations == ()

@@ -104,3 +104,12 @@ async def test_a_reader_waits_for_what_comes(desk):
     await desk.put(move(None, "t1"), b"body")
     async with asyncio.timeout(10):
         assert [record.body for record in await reading] == [b"body"]
+
+
+async def test_two_readers_wait_at_once_and_both_are_woken(desk):
+    reading = [asyncio.create_task(desk.after(0)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    await desk.put(move(None, "t1"), b"body")
+    async with asyncio.timeout(3):  # less than a reader waits before it looks again by itself
+        found = await asyncio.gather(*reading)
+    assert [[record.body for record in records] for records in found] == [[b"body"]] * 2

@@ -7,13 +7,17 @@ import json
 import random
 import tomllib
 
+import msgspec
 import pytest
+from tests.siem.destinations.test_http import Receiver
 from tests.siem.scripted import Reply, ScriptedServer, page, refusal
 
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.events.builders import EventBuilder
+from deodar.kit import settings as files
 from deodar.siem import control
 from deodar.siem.collector import board as boards
+from deodar.siem.settings import CollectorSettings
 
 PAGES = 40
 PER_PAGE = 250
@@ -44,8 +48,6 @@ class Edr:
 
 
 def report(home) -> boards.Report:
-    import msgspec
-
     answer = control.call(home.socket, "GET", "/status")
     return msgspec.json.decode(answer.content, type=boards.Report)
 
@@ -105,6 +107,60 @@ async def test_killed_at_any_moment_every_event_is_stored_once(core, tmp_path, c
     assert stored(core, home) == {"n": expected, "ids": expected}
     ids = [event["Id"] for events in edr.events for event in events]
     assert len(set(ids)) == expected
+
+
+def add_destinations(home, *tables):
+    settings = files.load(home.path / "collector.toml", CollectorSettings)
+    changed = msgspec.structs.replace(settings, destinations=list(tables))
+    home.write("collector.toml", files.dump(changed).encode())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_killed_in_mid_delivery_each_destination_gets_everything_and_the_store_once(
+    core, tmp_path, collector_process
+):
+    pages, per_page = 16, 100
+    edr, chance = Edr(pages, per_page), random.Random(5)
+    async with ScriptedServer(edr, tmp_path) as server, Receiver() as receiver:
+        home = core.collector(server.url, pins=(server.pin,))
+        add_destinations(
+            home,
+            {"name": "archive", "kind": "file", "path": "events.jsonl"},
+            {"name": "hook", "kind": "http", "urls": [receiver.url], "max_body_bytes": 131072},
+            {"name": "dead", "kind": "http", "urls": ["http://127.0.0.1:9/"]},
+        )
+        kills = 0
+        while kills < 4:
+            child = await asyncio.to_thread(collector_process, home)
+            begun = len(receiver.got)
+            await until(
+                lambda begun=begun: len(receiver.got) > begun or any(map(edr.drained, server.asked))
+            )
+            await asyncio.sleep(chance.uniform(0.0, 0.4))
+            await asyncio.to_thread(child.kill)
+            kills += 1
+        await asyncio.to_thread(collector_process, home)
+        expected = pages * per_page
+        await until(lambda: stored(core, home)["n"] >= expected, limit=60)
+        await until(lambda: waiting(home) == {"storage": 0, "archive": 0, "hook": 0})
+        found = {one.name: one for one in report(home).destinations}
+    assert stored(core, home) == {"n": expected, "ids": expected}
+    ids = {
+        row["ID"]
+        for row in core.search(
+            f"select ID from events where ServiceName = '{home.path.name}'", limit=expected
+        )
+    }
+    written = (home.path / "events.jsonl").read_bytes().splitlines()
+    assert {json.loads(line)["ID"] for line in written} == ids
+    assert set(receiver.ids()) == ids
+    assert found["dead"].reason
+    assert (found["dead"].events, found["dead"].waiting >= pages) == (0, True)
+
+
+def waiting(home):
+    return {one.name: one.waiting for one in report(home).destinations if one.name != "dead"}
 
 
 async def test_bad_answers_and_events_are_kept_aside_and_the_stream_goes_on(

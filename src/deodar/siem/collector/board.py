@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from deodar.siem import control
+from deodar.siem.collector import tally
+from deodar.siem.collector.tally import DestinationReport
 from deodar.siem.connectors.status import Status
+from deodar.siem.destinations.base import STORAGE
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
@@ -22,7 +26,9 @@ COLOURS = ("green", "yellow", "red")
 
 
 class Counts(msgspec.Struct):
-    """Events since the collector's start; `answers` and `bytes` are of the EDR server."""
+    """Events since the collector's start; `answers` and `bytes` are of the EDR server, `batches`
+    those that are stored.
+    """  # noqa: D205
 
     answers: int = 0
     bytes: int = 0
@@ -31,6 +37,7 @@ class Counts(msgspec.Struct):
     stored: int = 0
     dead: int = 0
     aside: int = 0
+    batches: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -47,6 +54,7 @@ class Report(msgspec.Struct, frozen=True):
     last_stored_time: float
     started: float
     pid: int
+    destinations: tuple[DestinationReport, ...] = ()
 
 
 class Board:
@@ -62,6 +70,7 @@ class Board:
         self.journal_hindrance = ""
         self.waiting = 0
         self.journal_bytes = 0
+        self.destinations: tuple[DestinationReport, ...] = ()
         self._last_error = ""
         self._last_error_time = 0.0
         self._last_stored = 0.0
@@ -71,18 +80,36 @@ class Board:
         self._last_error = text
         self._last_error_time = time.time()
 
+    def storage(self, waiting: int) -> DestinationReport:
+        """Return the state of the storage as that of a destination."""
+        return DestinationReport(
+            STORAGE,
+            STORAGE,
+            reason=self.core_hindrance,
+            waiting=waiting,
+            batches=self.counts.batches,
+            events=self.counts.stored,
+            last_delivered_time=self._last_stored,
+        )
+
     def stored(self, rows: int) -> None:
         """Note that rows are in the store."""
         self.counts.stored += rows
+        self.counts.batches += 1
         self._last_stored = time.time()
 
     @property
     def status(self) -> Status:
         """The connector's status, or yellow with what hinders journal or delivery."""
-        hindrance = self.journal_hindrance or self.core_hindrance
+        hindrance = self.journal_hindrance or self.core_hindrance or self._hindered_destination()
         if hindrance and self.connector.colour == "green":
             return Status("yellow", hindrance)
         return self.connector
+
+    def _hindered_destination(self) -> str:
+        """Return the first destination that is hindered, with the reason, or ""."""
+        hindered = (one for one in self.destinations if one.reason)
+        return next((f"destination {one.name}: {one.reason}" for one in hindered), "")
 
     def report(self) -> Report:
         """Return the state as a value."""
@@ -98,6 +125,7 @@ class Board:
             last_stored_time=self._last_stored,
             started=self._started,
             pid=self._pid,
+            destinations=self.destinations,
         )
 
 
@@ -115,6 +143,19 @@ def saved(folder: StateDirectory) -> Report | None:
     except msgspec.MsgspecError:
         return None
     return msgspec.structs.replace(report, status=Status("red", "the collector is not running"))
+
+
+def ask(folder: StateDirectory) -> Report:
+    """Return a collector's state: its own word if it runs, else what it wrote last, as red.
+
+    Raises ControlError when it runs and does not answer.
+    """
+    try:
+        answer = control.call(folder.socket, "GET", "/status", seconds=5.0)
+    except control.NotRunning:
+        stopped = saved(folder) or Board(folder.path.name, 0).report()
+        return msgspec.structs.replace(stopped, status=Status("red", "the collector does not run"))
+    return msgspec.json.decode(answer.content, type=Report)
 
 
 def metrics(report: Report) -> CollectorRegistry:
@@ -135,6 +176,7 @@ def metrics(report: Report) -> CollectorRegistry:
     )
     for name in COLOURS:
         colour.labels(name).set(name == report.status.colour)
+    tally.add_metrics(registry, report.destinations)
     return registry
 
 

@@ -68,7 +68,7 @@ class CoreClient:
         except (httpx.HTTPError, OSError) as error:
             name = type(error).__name__
             raise CoreUnavailable(
-                f"no answer from the core {self._url}: {error or name}"
+                f"no answer from the core {self._url}: {str(error) or name}"
             ) from error
         return _rows(response)
 

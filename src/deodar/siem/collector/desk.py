@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deodar.kit.journal import JournalFull, JournalUnavailable, Record
 from deodar.kit.logging import logger
+from deodar.siem.collector.prepare import count_events
 from deodar.siem.collector.record import RecordHeader, encode, saved_token
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class Desk:
         return len(self._journal)
 
     @property
+    def last(self) -> int:
+        """The number of the last record ever appended."""
+        return self._journal.last()
+
+    @property
     def bytes_used(self) -> int:
         """The journal's size on disk."""
         return self._journal.bytes_used
@@ -96,6 +102,7 @@ class Desk:
             await self._append_durably(encode(header), body)
             self.token = header.token_after
             self._appended.set()
+            self._appended = asyncio.Event()  # each event is for those who wait at one moment
 
     async def _append_durably(self, header: bytes, body: bytes) -> None:
         while True:
@@ -113,16 +120,18 @@ class Desk:
             await _limited_wait(self._freed)
 
     async def after(self, number: int) -> list[Record]:
-        """Return the records after `number`, at least one, up to about 16 MB; waits for them."""
+        """Return the records after `number`, at least one, up to about 16 MB; waits for them.
+
+        Several may read at once, each from its own place.
+        """
         while True:
-            self._appended.clear()
-            latest, self._latest = self._latest, None
+            appended, latest = self._appended, self._latest
             if latest is not None and latest.number == number + 1:
                 return [latest]  # it need not be read again
             records = await asyncio.to_thread(self._read, number)
             if records:
                 return records
-            await _limited_wait(self._appended)
+            await _limited_wait(appended)
 
     def _read(self, number: int) -> list[Record]:
         records: list[Record] = []
@@ -136,8 +145,32 @@ class Desk:
 
     async def acknowledge(self, number: int) -> None:
         """Note that everything up to `number` is done."""
+        if self._latest is not None and self._latest.number <= number:
+            self._latest = None
         await asyncio.to_thread(self._journal.acknowledge, number)
         self._freed.set()
+
+    def overfull(self, number: int, max_bytes: int) -> int | None:
+        """Return up to which number records must be given up so that those behind fit `max_bytes`.
+
+        The records behind `number` are measured in whole segments. None when they fit.
+        """
+        behind = [one for one in self._journal.stretches() if one.last > number]
+        size, last = sum(one.bytes for one in behind), None
+        for one in behind:
+            if size <= max_bytes:
+                break
+            size, last = size - one.bytes, one.last
+        return last
+
+    def count(self, after: int, last: int) -> int:
+        """Return how many events, as they came, are in the records behind `after` up to `last`."""
+        found = 0
+        for record in self._journal.read(after):
+            if record.number > last:
+                break
+            found += count_events(record)
+        return found
 
 
 async def _limited_wait(event: asyncio.Event) -> None:

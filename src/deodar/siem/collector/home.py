@@ -6,7 +6,7 @@
     secret.pem          certificate and key shown to the EDR server
     core-client.pem     certificate and key shown to the core
     core-authority.pem  the authority that the core's certificate must be of
-    journal/            answers that are not in the store yet, and the token
+    journal/            answers that are not delivered everywhere yet, and the token
     dead-letters/       what could not be normalized or stored
     status.json         the last status
     control.sock        while it runs

@@ -46,8 +46,9 @@ class Stamp:
 class Prepared:
     """One record, ready to be handed over.
 
-    `payload` is an Arrow IPC stream of `rows` rows packed as `PACKING`, None when nothing is to be
-    stored; `received` counts the events that were in the answer.
+    `events` are the normalized events, and `payload` the same as an Arrow IPC stream of `rows` rows
+    packed as `PACKING`; both are None when there are none. `received` counts the events that were
+    in the answer; `fetched_us` is when it was fetched, µs since the epoch.
     """
 
     number: int
@@ -58,6 +59,8 @@ class Prepared:
     received: int = 0
     letters: tuple[DeadLetter, ...] = ()
     body: bytes = b""
+    events: pa.RecordBatch | None = None
+    fetched_us: int = 0
 
 
 class Preparer:
@@ -86,7 +89,7 @@ class Preparer:
     def _prepare(self, record: Record, batch: str) -> Prepared:
         header = decode(record.header)
         if header.kind != "answer" or not header.has_events:
-            return Prepared(record.number, batch, header.url)
+            return Prepared(record.number, batch, header.url, fetched_us=header.fetched_us)
         events, broken = _events(record.body)
         outcome = self._program.run(events)
         letters = [replace_source(letter, header.url) for letter in (*broken, *outcome.dead)]
@@ -98,12 +101,13 @@ class Preparer:
             rows=rows,
             received=len(events) + len(broken),
             letters=tuple(letters),
+            fetched_us=header.fetched_us,
         )
         if not rows:
             return prepared
         stamped = self._stamped(outcome.batch, outcome.rows, header, batch)
-        payload = encode(_stream(stamped), PACKING, PACKING_LEVEL)
-        return replace(prepared, payload=payload, body=record.body)
+        payload = encode(stream(stamped), PACKING, PACKING_LEVEL)
+        return replace(prepared, payload=payload, body=record.body, events=stamped)
 
     def _stamped(
         self, events: pa.RecordBatch, rows: list[int], header: RecordHeader, batch: str
@@ -142,7 +146,20 @@ def replace_source(letter: DeadLetter, source: str) -> DeadLetter:
     return msgspec.structs.replace(letter, source=source)
 
 
-def _stream(batch: pa.RecordBatch) -> pa.Buffer:
+def count_events(record: Record) -> int:
+    """Return how many events are in a record, as they came; 0 for one that is no answer."""
+    try:
+        header = decode(record.header)
+    except msgspec.MsgspecError:
+        return 0
+    if header.kind != "answer" or not header.has_events:
+        return 0
+    events, broken = _events(record.body)
+    return len(events) + len(broken)
+
+
+def stream(batch: pa.RecordBatch) -> pa.Buffer:
+    """Return a batch as an Arrow IPC stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -1,7 +1,8 @@
 """A running collector: fetch, journal, prepare, deliver, acknowledge, each in its own task.
 
 The next answer is fetched while the former one is normalized and the one before that is stored.
-The order is kept; what is between journal and store is at most a few answers in memory.
+The order is kept; what is between journal and store is at most a few answers in memory. Storage
+and destinations have a lane each out of the journal.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deodar.columnar.dead_letters import DeadLetter, DeadLetterStore
-from deodar.columnar.program import compile as compile_spec
 from deodar.kit.errors import StateError
-from deodar.kit.journal import Journal, JournalUnavailable
+from deodar.kit.journal import Journal
 from deodar.kit.logging import logger
 from deodar.kit.serve import Endpoint, serve
 from deodar.siem.collector import board as boards
@@ -28,10 +28,9 @@ from deodar.siem.collector.core_client import CoreClient
 from deodar.siem.collector.delivery import Delivery
 from deodar.siem.collector.desk import Desk
 from deodar.siem.collector.intake import Intake
-from deodar.siem.collector.prepare import Preparer, Stamp, without_collection
+from deodar.siem.collector.lanes import open_lanes
 from deodar.siem.collector.record import source_key
 from deodar.siem.connectors.kata_edr_driver import Driver, server_context
-from deodar.siem.normalizers import loader
 from deodar.tls.certificates import fingerprint, load_pair
 from deodar.tls.contexts import pinned_client
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from deodar.kit.directory import StateDirectory
-    from deodar.siem.collector.prepare import Prepared
+    from deodar.siem.collector.lanes import Lanes
     from deodar.siem.settings import CollectorSettings
     from deodar.tls.certificates import Pair
 
@@ -69,8 +68,9 @@ async def run_collector(
         letters = DeadLetterStore(home.path / "dead-letters", settings.dead_letter_bytes)
         _announce(journal, desk, board, letters)
         core = CoreClient(settings.core.url, _core_context(home, settings))
-        async with core:
-            collector = Collector(home, settings, pair, desk, board, letters, core)
+        delivery = Delivery(core, letters, board)
+        async with core, open_lanes(home, settings, desk, board, letters, delivery) as lanes:
+            collector = Collector(home, settings, pair, desk, board, letters, lanes)
             await collector.run(stop, on_ready)
 
 
@@ -111,26 +111,21 @@ class Collector:
         desk: Desk,
         board: boards.Board,
         letters: DeadLetterStore,
-        core: CoreClient,
+        lanes: Lanes,
     ) -> None:
         self._home = home
         self._desk = desk
         self._board = board
-        stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
-        program = compile_spec(loader.load(settings.normalizer))
-        self._preparer = Preparer(program, stamp, desk.identity)
-        self._delivery = Delivery(core, letters, board)
+        self._lanes = lanes
         context = server_context(settings.connector, pair, home.path)
         self._driver = Driver(settings.connector, context, Intake(desk, letters, board))
-        self._prepared: asyncio.Queue[Prepared] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] | None) -> None:
         """Work until `stop` is set."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._driver.run(self._desk.token)),
-                group.create_task(self._prepare()),
-                group.create_task(self._deliver()),
+                group.create_task(self._lanes.run()),
                 group.create_task(self._keep_status()),
             ]
             ready = (lambda _bound: on_ready()) if on_ready else None
@@ -148,33 +143,10 @@ class Collector:
 
     def report(self) -> boards.Report:
         """Return the collector's present state."""
-        self._board.waiting = self._desk.waiting
+        self._board.waiting = self._lanes.waiting
+        self._board.destinations = self._lanes.reports()
         self._board.journal_bytes = self._desk.bytes_used
         return self._board.report()
-
-    async def _prepare(self) -> None:
-        await asyncio.to_thread(self._preparer.warm_up)
-        number = self._desk.acknowledged
-        while True:
-            for record in await self._desk.after(number):
-                prepared = await asyncio.to_thread(without_collection, self._preparer, record)
-                await self._prepared.put(prepared)
-                number = record.number
-
-    async def _deliver(self) -> None:
-        while True:
-            prepared = await self._prepared.get()
-            self._board.counts.received += prepared.received
-            self._board.counts.normalized += prepared.rows
-            await self._delivery.deliver(prepared)
-            await self._acknowledge(prepared.number)
-
-    async def _acknowledge(self, number: int) -> None:
-        try:
-            await self._desk.acknowledge(number)
-        except JournalUnavailable as error:  # done in memory; a redo after a crash is recognised
-            self._board.error(str(error))
-            _log.warning("the journal cannot note what is done", reason=str(error))
 
     async def _keep_status(self) -> None:
         while True:

@@ -1,0 +1,110 @@
+"""The lanes of one collector: the storage's, and one for each destination of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deodar.columnar.program import compile as compile_spec
+from deodar.siem.collector.courier import Courier
+from deodar.siem.collector.lane import Lane, Limits
+from deodar.siem.collector.positions import Positions
+from deodar.siem.collector.prepare import Preparer, Stamp
+from deodar.siem.collector.tally import Tally
+from deodar.siem.collector.workshop import Workshop
+from deodar.siem.destinations import registry
+from deodar.siem.destinations.base import STORAGE
+from deodar.siem.destinations.selection import Selection
+from deodar.siem.normalizers import loader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from deodar.columnar.dead_letters import DeadLetterStore
+    from deodar.kit.directory import StateDirectory
+    from deodar.siem.collector.board import Board
+    from deodar.siem.collector.delivery import Delivery
+    from deodar.siem.collector.desk import Desk
+    from deodar.siem.collector.tally import DestinationReport
+    from deodar.siem.destinations.base import CommonSettings, Destination
+    from deodar.siem.settings import CollectorSettings
+
+_SHARED = 4  # prepared records that are kept for destinations that are not quite as far
+
+
+@dataclass(frozen=True)
+class _Outlet:
+    settings: CommonSettings
+    destination: Destination
+    tally: Tally
+    lane: Lane
+
+
+class Lanes:
+    """All lanes; `run` works until cancelled."""
+
+    def __init__(
+        self, storage: Lane, outlets: Sequence[_Outlet], workshop: Workshop, board: Board
+    ) -> None:
+        self._storage = storage
+        self._outlets = outlets
+        self._workshop = workshop
+        self._board = board
+
+    async def run(self) -> None:
+        """Deliver what is in the journal and what comes into it."""
+        await self._workshop.warm_up()
+        async with asyncio.TaskGroup() as group:
+            for lane in (self._storage, *(outlet.lane for outlet in self._outlets)):
+                group.create_task(lane.run())
+
+    @property
+    def waiting(self) -> int:
+        """Answers that are not in the store."""
+        return self._storage.waiting
+
+    def reports(self) -> tuple[DestinationReport, ...]:
+        """Return the state of each destination, the storage's first."""
+        storage = self._board.storage(self._storage.waiting)
+        return storage, *(one.tally.report(one.lane.waiting) for one in self._outlets)
+
+
+@asynccontextmanager
+async def open_lanes(
+    home: StateDirectory,
+    settings: CollectorSettings,
+    desk: Desk,
+    board: Board,
+    letters: DeadLetterStore,
+    delivery: Delivery,
+) -> AsyncIterator[Lanes]:
+    """Open the destinations of the settings that are enabled, with a lane for each.
+
+    Raises SettingsError, TlsError or JournalUnavailable when one cannot be opened.
+    """
+    read = registry.read(settings.destinations, where=settings.name)
+    wanted = [one for one in read if one.enabled]
+    stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
+    program = compile_spec(loader.load(settings.normalizer))
+    workshop = Workshop(Preparer(program, stamp, desk.identity), _SHARED if wanted else 0)
+    names = [STORAGE, *(one.name for one in wanted)]
+    positions = Positions(home.path / "journal", desk, names)
+    outlets: list[_Outlet] = []
+    try:
+        storage = Lane(STORAGE, desk, workshop, delivery, positions, board.error)
+        for one in wanted:
+            destination = registry.open_destination(one, home.path)
+            tally = Tally(one.name, one.kind)
+            selection = Selection(one.filter)
+            courier = Courier(one.name, destination, selection, letters, tally, board.error)
+            most = one.buffer_bytes or settings.journal_bytes // 2
+            limits = Limits(most, one.buffer_seconds, courier.gave_up)
+            lane = Lane(one.name, desk, workshop, courier, positions, board.error, limits)
+            outlets.append(_Outlet(one, destination, tally, lane))
+        yield Lanes(storage, outlets, workshop, board)
+    finally:
+        for outlet in outlets:
+            await outlet.destination.close()
+        positions.close()

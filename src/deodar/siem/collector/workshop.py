@@ -1,0 +1,43 @@
+"""Prepares each record once for all destinations that are at it, and again for one that is behind.
+
+What is kept in memory is bounded: a few records, since the journal holds the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from deodar.siem.collector.prepare import without_collection
+
+if TYPE_CHECKING:
+    from deodar.kit.journal import Record
+    from deodar.siem.collector.prepare import Prepared, Preparer
+
+
+class Workshop:
+    """Keeps the last `keep` prepared records; prepares one at a time, in the order of asking."""
+
+    def __init__(self, preparer: Preparer, keep: int) -> None:
+        self._preparer = preparer
+        self._keep = keep
+        self._turn = asyncio.Lock()
+        self._made: dict[int, asyncio.Task[Prepared]] = {}
+
+    async def warm_up(self) -> None:
+        """Do once what is slow at the first time."""
+        await asyncio.to_thread(self._preparer.warm_up)
+
+    async def prepared(self, record: Record) -> Prepared:
+        """Return what the record becomes; a caller that is cancelled leaves it to the others."""
+        task = self._made.pop(record.number, None)
+        if task is None:
+            task = asyncio.create_task(self._prepare(record))
+        self._made[record.number] = task
+        while len(self._made) > self._keep:
+            self._made.pop(next(iter(self._made)))
+        return await asyncio.shield(task)
+
+    async def _prepare(self, record: Record) -> Prepared:
+        async with self._turn:
+            return await asyncio.to_thread(without_collection, self._preparer, record)

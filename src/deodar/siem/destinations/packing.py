@@ -1,0 +1,19 @@
+"""Compression of what leaves, by the names that HTTP gives it."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Literal
+
+import zstandard
+
+Packing = Literal["none", "gzip", "zstd"]
+
+
+def pack(data: bytes, packing: Packing) -> bytes:
+    """Return the data packed; the same data gives the same bytes."""
+    if packing == "gzip":
+        return gzip.compress(data, 5, mtime=0)
+    if packing == "zstd":
+        return zstandard.ZstdCompressor(level=3).compress(data)
+    return data
