@@ -51,8 +51,8 @@ _FAREWELL = 0.5  # seconds for clients to take the last bytes and to close
 _APPLICATION_STOP = 30.0  # seconds that an application's own shutdown may take
 
 # asyncio keeps a buffer of 256 KB for each TLS connection, thousands of which wait for hours here.
-# A TLS record is what our contexts read at a time, so that more is never used.
-sslproto.SSLProtocol.max_size = 16_384
+# This is what comes off the wire at a time; our contexts read one TLS record of 16 KB at a time.
+sslproto.SSLProtocol.max_size = 32_768
 
 
 @dataclass(frozen=True)
