@@ -166,6 +166,24 @@ async def test_a_server_that_does_not_answer_is_given_up_after_the_timeout(tmp_p
         await destination.close()
 
 
+async def test_of_a_long_answer_only_the_beginning_is_read(tmp_path):
+    async def endless(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 500 E\r\ncontent-length: 9999999999\r\n\r\n")
+        while True:
+            writer.write(b"no such luck " * 1000)
+            await writer.drain()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    destination = opened(tmp_path, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with asyncio.timeout(20):
+        with pytest.raises(DestinationUnavailable, match="answers 500: no such luck") as told:
+            await destination.deliver(batch(1))
+    assert len(str(told.value)) < 500
+    await destination.close()
+    server.close()
+
+
 async def test_a_pinned_server_is_talked_to_and_another_is_not(tmp_path):
     async with ScriptedServer(lambda _asked: Reply(), tmp_path) as server:
         url = f"https://{server.url}/in"

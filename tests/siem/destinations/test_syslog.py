@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.siem.batches import batch, until
 from tests.siem.destinations.test_cef import read
+from tests.siem.syslog_ng import SyslogNg, unpacked
 
 from deodar.siem.destinations.syslog import SyslogDestination, SyslogSettings, message
 from deodar.siem.destinations.trust import TlsSettings
@@ -129,6 +130,29 @@ async def test_rsyslog_reads_every_field_of_every_message(tmp_path, transport):
         assert (extension["deodarEventId"], extension["deodarBatchId"]) == (
             f"id-{number}", "batch-1",
         )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def syslog_ng(tmp_path_factory):
+    root = unpacked(tmp_path_factory.mktemp("syslog-ng"))
+    if root is None:
+        pytest.skip("syslog-ng-core cannot be fetched by apt-get, or lacks libraries to run")
+    return root
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_syslog_ng_reads_every_field_of_every_message(tmp_path, syslog_ng, transport):
+    with SyslogNg(syslog_ng, tmp_path, transport) as receiver:
+        address = f"127.0.0.1:{receiver.port}"
+        async with sending(tmp_path, address, transport=transport) as destination:
+            await destination.deliver(batch(300))
+            await until(lambda: len(receiver.lines()) == 300)
+    for number, line in enumerate(receiver.lines()):
+        found = json.loads(line)
+        assert (found["host"], found["program"], found["msgid"]) == ("host-1", "deodar", "process")
+        header, extension = read(found["message"])
+        assert header[5] == "Process | started"
+        assert extension["filePath"] == f"/opt/a=b\\c/{number}"
 
 
 @needs_rsyslog

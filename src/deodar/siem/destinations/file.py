@@ -182,11 +182,15 @@ def _cut_torn_line(descriptor: int) -> None:
 def _pack(path: Path) -> None:
     """Replace a file by its packed form, in one step."""
     aside = path.with_name(f".{path.name}.zst.new")
-    with path.open("rb") as source, aside.open("wb") as target:
-        zstandard.ZstdCompressor(level=3).copy_stream(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-    aside.rename(path.with_name(f"{path.name}.zst"))
+    try:
+        with path.open("rb") as source, aside.open("wb") as target:
+            zstandard.ZstdCompressor(level=3).copy_stream(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        aside.rename(path.with_name(f"{path.name}.zst"))
+    except OSError:
+        aside.unlink(missing_ok=True)  # the file stays as it is, whole
+        raise
     path.unlink()
 
 

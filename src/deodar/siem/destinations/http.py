@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _REFUSED = {400, 413, 415, 422}
-_TOLD = 300  # characters of an answer that an error shows
+_TOLD = 300  # bytes of an answer that an error shows
 
 
 class HttpSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +111,8 @@ class HttpDestination(Destination):
             path = self._settings.health_path
             asked = str(httpx.URL(url).join(path)) if path else url
             try:
-                answer = await self._client.get(asked)
+                async with self._client.stream("GET", asked) as answer:
+                    await _beginning(answer)
             except (httpx.HTTPError, OSError) as error:
                 told.append((False, f"{asked}: {str(error) or type(error).__name__}"))
             else:
@@ -144,8 +145,10 @@ class HttpDestination(Destination):
         last: DestinationUnavailable | None = None
         for url in self._urls.order():
             try:
-                answer = await self._client.post(url, content=body, headers=headers)
-                _judge(url, answer)
+                async with self._client.stream(
+                    "POST", url, content=body, headers=headers
+                ) as answer:
+                    _judge(url, answer, await _beginning(answer))
             except (httpx.HTTPError, OSError) as error:
                 last = DestinationUnavailable(f"{url}: {str(error) or type(error).__name__}")
             except DestinationUnavailable as error:
@@ -158,10 +161,20 @@ class HttpDestination(Destination):
         raise last
 
 
-def _judge(url: str, answer: httpx.Response) -> None:
+async def _beginning(answer: httpx.Response) -> str:
+    """Return the beginning of an answer; a long one is not read on, and its connection closed."""
+    found = b""
+    async for piece in answer.aiter_raw(_TOLD):
+        found += piece
+        if len(found) >= _TOLD:
+            break
+    return found[:_TOLD].decode("utf-8", "replace").strip()
+
+
+def _judge(url: str, answer: httpx.Response, told: str) -> None:
     if answer.is_success:
         return
-    text = f"{url}: answers {answer.status_code}: {answer.text[:_TOLD]}".rstrip(": ")
+    text = f"{url}: answers {answer.status_code}: {told}".rstrip(": ")
     if answer.status_code in _REFUSED:
         raise DestinationRefused(text)
     raise DestinationUnavailable(text, retry_after(answer.headers))
