@@ -102,6 +102,7 @@ class Server:
     def __init__(self, installation: installations.Installation, url: str) -> None:
         self.installation = installation
         self.url = url
+        self.stop = asyncio.Event()
         self.database = installation.database()
         self.register = Register(self.database, installation.settings.external_systems)
         self.endpoints = Endpoints(self.database)
@@ -173,6 +174,7 @@ async def running(
     if task.done():
         await task
     server = Server(installation, await ready)
+    server.stop = stop
     try:
         yield server
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.edr.conftest import running
 
 from deodar.edr.settings import EdrSettings
 from deodar.edr.settings import Tasking as Settings
@@ -94,6 +95,18 @@ async def test_the_wait_is_bounded_by_the_server(agent):
     began = time.monotonic()
     await agent.orders()
     assert time.monotonic() - began < 1
+
+
+async def test_a_server_that_stops_lets_nobody_wait(installation, engine):
+    async with running(installation, engine) as server:
+        agent_id, pair = await server.agent()
+        client = Agent(server, agent_id, server.client(pair))
+        waiting = asyncio.create_task(client.orders(wait=60))
+        await asyncio.sleep(0.3)
+        server.stop.set()
+        began = time.monotonic()
+        assert (await waiting)["tasks"] == []
+        assert time.monotonic() - began < 1.5  # and not the two seconds of the settings
 
 
 async def test_who_is_revoked_while_he_waits_gets_nothing(agent):
