@@ -35,6 +35,7 @@ def test_written_settings_are_read_back(settings: AgentSettings) -> None:
         ("[spool]\nmaximum_bytes = 10", "maximum_bytes"),
         ("[hashes]\nenable = true", "enabled"),
         ("[sensor]\norder = 'bpf'", "order"),
+        ("[orders]\nallowed = ['format_disk']", "allowed"),
     ],
 )
 def test_wrong_setting_is_named(lines: str, key: str) -> None:

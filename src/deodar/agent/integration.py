@@ -77,7 +77,10 @@ class Integration:
             renewal=self._renewal,
         )
         tasking = TaskingDriver(
-            self._directory, index=lambda: driver.machine.index, notify=self._notify
+            self._directory,
+            index=lambda: driver.machine.index,
+            notify=self._notify,
+            allowed=self._settings.orders.allowed,
         )
         settings = self.connection()
         driver.configure(settings)

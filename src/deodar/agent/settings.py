@@ -6,7 +6,7 @@ daily work is not here: the tasks' settings, with the names of KESL, are in `deo
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -90,6 +90,15 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """A group of accounts that may, besides root and the agent's own account; "" for none."""
 
 
+class OrderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the server may order on this host, whatever rights its users have."""
+
+    allowed: list[Literal["run_process", "get_file"]] = msgspec.field(
+        default_factory=lambda: ["run_process", "get_file"]
+    )
+    """Kinds of tasks; others are answered as not allowed."""
+
+
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -101,3 +110,4 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     watch: WatchSettings = msgspec.field(default_factory=WatchSettings)
     sensor: SensorSettings = msgspec.field(default_factory=SensorSettings)
     control: ControlSettings = msgspec.field(default_factory=ControlSettings)
+    orders: OrderSettings = msgspec.field(default_factory=OrderSettings)

@@ -98,6 +98,13 @@ def test_what_this_version_does_not_know_is_answered_so(desk):
     )
 
 
+def test_what_the_host_does_not_allow_is_not_done(desk):
+    desk.worker._allowed = ["get_file"]
+    _, body = desk.work(order("a"))[-1]
+    assert (body["state"], body["supported"], desk.ran) == ("failed", False, [])
+    assert "run_process is not allowed on this host" in body["reason"]
+
+
 def test_failures_are_results(desk):
     sent = desk.work(order("a", "get_file", path="/x"), order("odd", "get_file", path="/x"))
     reasons = [body["reason"] for _, body in sent if body["state"] == "failed"]

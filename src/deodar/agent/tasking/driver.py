@@ -23,7 +23,7 @@ from deodar.kit.logging import logger
 from deodar.response.wire import LARGEST_ORDERS, TASKING, Orders, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from deodar.agent.answers import Answer
     from deodar.agent.connection import ConnectionSettings
@@ -59,17 +59,20 @@ class TaskingDriver:
         *,
         index: Callable[[], int],
         notify: Callable[[str, dict[str, Any]], None],
+        allowed: Collection[str] | None = None,
         executors: Callable[[], dict[str, Executor]] = _executors,
         wait: float = WAIT,
     ) -> None:
-        """`index` tells which of the servers is in use. Raises StateError."""
+        """`index` tells which of the servers is in use, `allowed` what it may order; None: all."""
         self.problem = ""
         """Why orders cannot be had now, for people; "" while all is well."""
         self._index = index
         self._patience = wait
         self._book = Book(directory)
         self._outbox = Outbox(directory.path)
-        self._worker = Worker(self._book, self._outbox, self._post, notify, executors, self._rest)
+        self._worker = Worker(
+            self._book, self._outbox, self._post, notify, executors, self._rest, allowed
+        )
         self._lock = threading.Lock()
         self._settings: ConnectionSettings | None = None
         self._is_new = False

@@ -23,7 +23,7 @@ from deodar.response.errors import OrderProblem
 from deodar.response.wire import RESULTS, STATES, Applied, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from deodar.agent.answers import Answer
     from deodar.agent.tasking.book import Book
@@ -50,10 +50,12 @@ class Worker:
         notify: Callable[[str, dict[str, str]], None],
         executors: Callable[[], dict[str, Executor]],
         rest: Callable[[], None] = lambda: None,
+        allowed: Collection[str] | None = None,
     ) -> None:
         """`ask` posts to the server; raises NoAnswer. `notify` tells the host's administrator.
 
-        `rest` is called each time that there is nothing more to do.
+        `rest` is called each time that there is nothing more to do. Of the kinds of tasks only
+        those that are `allowed` are carried out; None: all.
         """
         self._book = book
         self._outbox = outbox
@@ -61,6 +63,7 @@ class Worker:
         self._notify = notify
         self._executors = executors
         self._rest = rest
+        self._allowed = allowed
         self._stop = threading.Event()
         self._call = threading.Event()
         self._pause = 0.0
@@ -137,6 +140,9 @@ class Worker:
         executor = self._executors().get(task.kind)
         if executor is None:
             reason = f"{task.kind} is not supported by this agent version ({__version__})"
+            return Result("failed", reason, supported=False, ended_us=now_us())
+        if self._allowed is not None and task.kind not in self._allowed:
+            reason = f"{task.kind} is not allowed on this host (orders.allowed in its agent.toml)"
             return Result("failed", reason, supported=False, ended_us=now_us())
         if self._book.is_late(task):
             return Result("failed", "its time was over before it could be begun", ended_us=now_us())
