@@ -18,6 +18,9 @@ pytest_plugins = ["tests.store.fixtures"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that collect what tests saw."""
     parser.addoption("--seen", type=Path, metavar="FILE", help="write what tests of settings saw")
+    parser.addoption(
+        "--every-database", action="store_true", help="all tests of control data on PostgreSQL too"
+    )
     parser.addoption("--kinds", type=Path, metavar="FILE", help="write what tests of kinds saw")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.edr.postgres import PostgreSQL, programs
 
 from deodar.edr import installation as installations
 from deodar.edr import server as servers
@@ -38,9 +39,47 @@ def self_made(number: int = 0) -> Pair:
     return certificates.self_signed(f"external-{number}")
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with contextlib.closing(Database(sqlite_url(tmp_path / "edr.db"))) as opened:
+ON_POSTGRESQL = {
+    "test_audit_chain", "test_contacts", "test_control_data", "test_enrolment",
+    "test_external_systems", "test_filters", "test_fleet", "test_groups", "test_live_settings",
+    "test_lockout", "test_policies", "test_delivery",
+}  # fmt: skip
+"""Modules whose tests always run on both databases; with ``--every-database`` all do that can."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would run once more on PostgreSQL without a need."""
+    every = config.getoption("--every-database")
+    kept, left = [], []
+    for item in items:
+        where = getattr(item, "callspec", None)
+        twice = where is not None and where.params.get("database") == "postgresql"
+        wanted = every or item.path.stem in ON_POSTGRESQL
+        only = item.get_closest_marker("sqlite") is not None
+        (left if twice and (only or not wanted) else kept).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Return a PostgreSQL server; the test is skipped where there is none to run."""
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed (tools/debian-packages test, as root)")
+    server = PostgreSQL()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return control data without any rows, in each of the two databases."""
+    if request.param == "sqlite":
+        url = sqlite_url(tmp_path / "edr.db")
+    else:
+        url = request.getfixturevalue("postgresql").made()
+    with contextlib.closing(Database(url)) as opened:
         yield opened
 
 

@@ -53,7 +53,7 @@ def test_an_untouched_trail_is_good_and_says_where_it_ends(trail):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("UPDATE audit SET user = 'x' WHERE number = 3", "row 3 was changed"),
+        ("UPDATE audit SET \"user\" = 'x' WHERE number = 3", "row 3 was changed"),
         ("UPDATE audit SET before = 'x' WHERE number = 1", "row 1 was changed"),
         ("DELETE FROM audit WHERE number = 4", "row 5 was changed"),
         ("DELETE FROM audit WHERE number = 1", "row 2 was changed"),

@@ -32,6 +32,7 @@ def test_opening_again_changes_nothing(tmp_path):
         opened.close()
 
 
+@pytest.mark.sqlite
 def test_sqlite_writes_durably_and_lets_others_read(database):
     with database.read() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
@@ -65,6 +66,7 @@ def test_an_audit_row_tells_when_who_and_what(database):
     )
 
 
+@pytest.mark.sqlite
 def test_a_value_that_cannot_be_kept_is_the_callers_mistake(database):
     with pytest.raises(NotStorable, match="too big"), database.read() as connection:
         connection.execute(text("SELECT zeroblob(2000000000)"))

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 _BUSY_MS = 10_000
+_WRITERS = 0x64656F646172
+"""The advisory lock of those who write; "deodar" in ASCII."""
 _LONGEST_CHANGE = 16_384
 HEAD = "0006"
 VERSION_TABLE = "deodar_edr_version"
@@ -147,7 +149,9 @@ def _engine(url: str) -> Engine:
     except ArgumentError as error:
         raise ControlDataError(f"the setting database is no SQLAlchemy URL: {error}") from error
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        engine = create_engine(parsed, pool_pre_ping=True)
+        event.listen(engine, "begin", _begin_elsewhere)
+        return engine
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
     event.listen(engine, "connect", _tune_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -167,6 +171,17 @@ def _begin_sqlite(connection: Connection) -> None:
     # Connections for reading only are marked, so that they do not wait for a writer.
     reading = connection.get_execution_options().get("reading", False)
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _begin_elsewhere(connection: Connection) -> None:
+    # One writer at a time, as in SQLite: what is read before it is written stays as it was read,
+    # also between the servers that share the database. The lock ends with the transaction.
+    if connection.dialect.name != "postgresql":
+        return
+    if connection.get_execution_options().get("reading", False):
+        return
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_BUSY_MS}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
 
 
 def _revision(engine: Engine) -> str | None:

@@ -24,7 +24,7 @@ def rows(database) -> dict[str, list]:
 def filled(database):
     with database.write() as connection:
         for n in range(2500):
-            row = {"system": "s", "digest": f"{n:032}", "text": "ä\n\0", "used_us": 2**60 + n}
+            row = {"system": "s", "digest": f"{n:032}", "text": "ä\n'", "used_us": 2**60 + n}
             connection.execute(filters.insert().values(**row))
         record(connection, "one", "thing", "details")
         record(connection, "two", "things")
@@ -60,6 +60,7 @@ def test_the_rows_fit_one_another_though_others_write(filled, tmp_path):
         assert len(rows(restored)["filters"]) == 2500
 
 
+@pytest.mark.sqlite
 def test_a_database_with_tables_is_refused(filled, tmp_path):
     with pytest.raises(ControlDataError, match="must be empty"):
         control_data.load(sqlite_url(tmp_path / "edr.db"), HEAD, [])
@@ -87,3 +88,15 @@ STRANGE = b"\x83\xa5table\xa1x\xa7columns\x90\xa4rows\x90"  # no such table
 def test_damaged_rows_are_told(tmp_path, packed):
     with pytest.raises(BackupError, match=r"control/x\.1"):
         control_data.load(sqlite_url(tmp_path / "x.db"), HEAD, [("x.1", packed)])
+
+
+def test_rows_go_from_one_kind_of_database_to_the_other_and_back(filled, postgresql, tmp_path):
+    there, back = postgresql.empty(), sqlite_url(tmp_path / "back.db")
+    control_data.load(there, HEAD, control_data.dump(filled))
+    with contextlib.closing(Database(there)) as elsewhere:
+        assert rows(elsewhere) == rows(filled)
+        with elsewhere.write() as connection:  # numbers go on
+            record(connection, "three", "things")
+        control_data.load(back, HEAD, control_data.dump(elsewhere))
+        with contextlib.closing(Database(back)) as restored:
+            assert rows(restored) == rows(elsewhere)
