@@ -63,7 +63,7 @@ def test_a_name_is_given_once():
         ("http", {"urls": []}, "at least one"),
         ("http", {"urls": ["ftp://x"]}, "no http or https URL"),
         ("http", {"urls": ["http://a b"]}, "no http or https URL"),
-        ("http", {"form": "cef", "layout": "array"}, "needs the form json"),
+        ("http", {"form": "cef", "layout": "array"}, "needs a form of JSON"),
         ("nats-jetstream", {"urls": ["http://x"]}, "is not nats://"),
         ("nats-jetstream", {"subject": "a b"}, "subject"),
         ("nats-jetstream", {"user": "x"}, "belong together"),

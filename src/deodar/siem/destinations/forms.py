@@ -1,7 +1,8 @@
 """Forms in which events leave: a line of text each.
 
-``json`` has the fields of the normalized event model, ``cef`` the Common Event Format. What is
-empty is left out. Times are ms since the epoch, as in the model.
+``json`` has the fields of the normalized event model, ``cef`` the Common Event Format, ``ecs`` the
+Elastic Common Schema and ``ocsf`` the Open Cybersecurity Schema Framework, both as JSON. What is
+empty is left out. Times are ms since the epoch, as in the model, but in ECS.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from deodar.siem.destinations import cef
+from deodar.siem.destinations import cef, ecs, ocsf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pyarrow as pa
 
-Form = Literal["json", "cef"]
+Form = Literal["json", "cef", "ecs", "ocsf"]
 _STORE_ONLY = ("BatchTime",)  # what only the store's partitions need
 
 
@@ -29,7 +30,20 @@ def _cef(event: dict[str, Any]) -> bytes:
     return cef.line(event).encode("utf-8", "replace")
 
 
-FORMS: dict[str, Callable[[dict[str, Any]], bytes]] = {"json": _json, "cef": _cef}
+def _ecs(event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(ecs.event(event))
+
+
+def _ocsf(event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(ocsf.event(event))
+
+
+FORMS: dict[str, Callable[[dict[str, Any]], bytes]] = {
+    "json": _json,
+    "cef": _cef,
+    "ecs": _ecs,
+    "ocsf": _ocsf,
+}
 
 
 def rows(events: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ _TOLD = 300  # bytes of an answer that an error shows
 
 class HttpSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`urls` are tried as `policy` says. `layout` is how a body of at most `max_body_bytes` is laid
-    out; array needs the form json. `token_file` holds a bearer token. `health_path`, such as
+    out; array needs a form of JSON. `token_file` holds a bearer token. `health_path`, such as
     /health, is asked by the check instead of the URL's own path.
     """  # noqa: D205
 
@@ -61,8 +61,8 @@ class HttpSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fie
         wrong = next((url for url in self.urls if not _is_url(url)), None)
         if wrong is not None:
             return f"urls: {wrong!r} is no http or https URL"
-        if self.layout == "array" and self.form != "json":
-            return "layout: an array needs the form json"
+        if self.layout == "array" and self.form == "cef":
+            return "layout: an array needs a form of JSON: json, ecs or ocsf"
         return self.tls.problem() or super().problem()
 
 
