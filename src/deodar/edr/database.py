@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,10 @@ class Database:
         with self._told(), self._engine.connect() as connection:
             yield connection.execution_options(reading=True)
 
+    def session_lock(self, key: int) -> SessionLock:
+        """Return a lock that one process has as long as it keeps its session."""
+        return SessionLock(self._engine, self._shown, key)
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
@@ -99,6 +103,48 @@ class Database:
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
             raise ControlDataError(f"the database {self._shown} failed: {reason}") from error
+
+
+class SessionLock:
+    """A lock in PostgreSQL that ends with the session. SQLite has none: its file is one host's."""
+
+    def __init__(self, engine: Engine, shown: str, key: int) -> None:
+        self._engine = engine
+        self._shown = shown
+        self._key = key
+        self._connection: Connection | None = None
+
+    def take(self) -> bool:
+        """Return whether this process has the lock, taking it if it is free.
+
+        Raises ControlDataError when the database does not answer; the lock may be lost then.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return True
+        try:
+            if self._connection is not None:
+                self._connection.execute(text("SELECT 1"))
+                return True
+            connection = self._engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT", reading=True
+            )
+            query = text("SELECT pg_try_advisory_lock(:key)")
+            if connection.execute(query, {"key": self._key}).scalar_one():
+                self._connection = connection
+                return True
+            connection.close()
+        except SQLAlchemyError as error:
+            self.release()
+            raise ControlDataError(f"the database {self._shown} failed: {error}") from error
+        return False
+
+    def release(self) -> None:
+        """Let it go, and its session with it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
 
 
 def alone(connection: Connection, what: str) -> None:

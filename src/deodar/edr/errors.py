@@ -28,6 +28,7 @@ The tree::
         ├── PacketRefused           the event log cannot keep a packet's content: no use to repeat
         ├── LogUnavailable          the event log takes nothing now; repeat later
         │   └── LogFull             … since there is no room on the disk
+        ├── LogInUse                another server writes the event log of this store
         ├── BackupError             a backup cannot be made or restored; nothing was overwritten
         └── ControlError            the running server refused or did not answer a local command
 """
@@ -178,6 +179,12 @@ class LogFull(LogUnavailable):
 
     def __init__(self, message: str, retry_after: int = 30) -> None:
         super().__init__(message, retry_after)
+
+
+class LogInUse(EdrError):  # noqa: N818
+    """Another server writes the event log that this one is to write."""
+
+    exit_code: ClassVar[int] = 3
 
 
 class BackupError(EdrError):

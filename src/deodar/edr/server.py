@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from deodar.columnar.dead_letters import DeadLetterStore
-from deodar.edr import control, metrics, web
+from deodar.edr import control, metrics, web, writer_lock
 from deodar.edr.admission import Admission
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.agent_gate import AgentGate
@@ -124,7 +124,10 @@ async def ingesting(
         letters = installation.directory.path / "dead-letters"
         dead_letters = DeadLetterStore(letters, settings.dead_letter_bytes)
         executor = stack.enter_context(_threads("decode", _DECODERS))
-        async with eventlog.running(engine, settings, stop) as opened:
+        async with (
+            writer_lock.held(installation, stop),
+            eventlog.running(engine, settings, stop) as opened,
+        ):
             most = settings.max_packet_events
             space = Space(
                 written(installation.directory.path, installation.store_url), settings.free_bytes
