@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from deodar.edr import reputation as module
-from deodar.edr.database import now_us
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import FeedProblem, NotKnown
 from deodar.edr.reputation import Entry, Reputation
 
@@ -50,6 +51,30 @@ def test_a_list_is_loaded_whole_or_not_at_all(reputation):
     assert reputation.feeds()[0].untrusted == 1200
     assert reputation.load("feed", numbered(3), replace=True) == 3
     assert reputation.feeds()[0].untrusted == 3
+
+
+def test_others_can_write_while_a_long_list_is_loaded(reputation, database):
+    waits: list[float] = []
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            with database.write() as connection:
+                record(connection, "test", "meanwhile")
+            waits.append(time.monotonic() - began)
+            over.wait(0.05)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    began = time.monotonic()
+    reputation.load("feed", numbered(60_000))
+    assert reputation.remove("feed") == 60_000
+    took = time.monotonic() - began
+    over.set()
+    thread.join(30)
+    assert len(waits) > 3
+    assert max(waits) < max(2.0, took / 2)
 
 
 def test_lists_are_read_in_pages(reputation):

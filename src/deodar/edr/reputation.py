@@ -7,8 +7,11 @@ step in the index of the table's key, however long the lists are.
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import TYPE_CHECKING, Any, Literal
+import tempfile
+import time
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import msgspec
 from sqlalchemy import case, delete, func, insert, or_, select
@@ -18,9 +21,10 @@ from deodar.edr.errors import FeedProblem, NotKnown
 from deodar.edr.tables_response import reputation as table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection
+    from sqlalchemy.sql.elements import ColumnElement
 
     from deodar.edr.database import Database
 
@@ -35,6 +39,10 @@ _HASH = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _BATCH = 500
 """Hashes in one statement; SQLite had a limit of 999 once."""
+_BATCHES = 10
+"""Statements in one transaction."""
+_TURN = 0.02
+"""Seconds between two transactions, for others who wait to write."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -88,24 +96,24 @@ class Reputation:
     def load(self, source: str, entries: Iterable[Entry], *, replace: bool = False) -> int:
         """Put files on a list, all or none; returns how many. Raises FeedProblem.
 
-        With `replace` nothing else stays on that list.
+        With `replace` nothing else stays on that list. All entries are checked before the first is
+        written. They are written in many short transactions, since nobody else can write
+        meanwhile; a look-up in between finds some of the new beside the old.
         """
         check_source(source)
-        count = 0
+        began = now_us()
+        with tempfile.TemporaryFile() as checked:
+            count = _check_all(entries, checked)
+            self._check_room(count)
+            checked.seek(0)
+            for batches in _chunks(checked):
+                with self._database.write() as connection:
+                    for batch in batches:
+                        _put(connection, source, batch)
+                time.sleep(_TURN)
+        if replace:
+            self._remove((table.c.source == source) & (table.c.added_us < began))
         with self._database.write() as connection:
-            if replace:
-                connection.execute(delete(table).where(table.c.source == source))
-            present = select(func.count()).select_from(table)
-            room = MOST - int(connection.execute(present).scalar_one())
-            batch: dict[str, Entry] = {}
-            for entry in entries:
-                batch[checked_hash(entry.hash)] = entry
-                if len(batch) == _BATCH:
-                    count += _put(connection, source, batch)
-                    batch = {}
-                if count > room:
-                    raise FeedProblem(f"all lists together would have more than {MOST} entries")
-            count += _put(connection, source, batch)
             action = "reputation replace" if replace else "reputation add"
             record(connection, action, source, f"{count} entries")
         return count
@@ -156,24 +164,40 @@ class Reputation:
         wanted = table.c.source == source
         if text:
             wanted &= table.c.hash == checked_hash(text)
+        count = self._remove(wanted)
+        if not count:
+            raise NotKnown(
+                f"the list '{source[:64]}' does not know {text or 'anything'}; "
+                "see: deodar edr reputation list"
+            )
         with self._database.write() as connection:
-            count = connection.execute(delete(table).where(wanted)).rowcount
-            if not count:
-                raise NotKnown(
-                    f"the list '{source[:64]}' does not know {text or 'anything'}; "
-                    "see: deodar edr reputation list"
-                )
             record(connection, "reputation remove", source, text or f"{count} entries")
         return count
 
     def forget(self) -> int:
         """Delete what has expired; returns how many."""
-        expired = (table.c.expires_us > 0) & (table.c.expires_us <= now_us())
+        return self._remove((table.c.expires_us > 0) & (table.c.expires_us <= now_us()))
+
+    def _check_room(self, count: int) -> None:
         with self._database.read() as connection:
-            if connection.execute(select(table.c.hash).where(expired).limit(1)).first() is None:
-                return 0
-        with self._database.write() as connection:
-            return connection.execute(delete(table).where(expired)).rowcount
+            present = connection.execute(select(func.count()).select_from(table)).scalar_one()
+        if int(present) + count > MOST:
+            raise FeedProblem(f"all lists together would have more than {MOST} entries")
+
+    def _remove(self, wanted: ColumnElement[bool]) -> int:
+        """Delete entries in short transactions; returns how many."""
+        count = 0
+        key = select(table.c.hash, table.c.source).where(wanted).limit(_BATCH)
+        while True:
+            with self._database.read() as connection:
+                found = [(row.hash, row.source) for row in connection.execute(key).all()]
+            if not found:
+                return count
+            with self._database.write() as connection:
+                for source in {source for _, source in found}:
+                    hashes = [text for text, of in found if of == source]
+                    same = (table.c.source == source) & table.c.hash.in_(hashes)
+                    count += connection.execute(delete(table).where(same)).rowcount
 
 
 def checked_hash(text: str) -> str:
@@ -201,9 +225,33 @@ def _rank(entry: Entry) -> int:
     return VERDICTS.index(entry.verdict)
 
 
-def _put(connection: Connection, source: str, entries: dict[str, Entry]) -> int:
-    if not entries:
-        return 0
+def _check_all(entries: Iterable[Entry], checked: IO[bytes]) -> int:
+    """Write entries that are good into a file, a line each; returns how many."""
+    count = 0
+    for entry in entries:
+        good = msgspec.structs.replace(entry, hash=checked_hash(entry.hash))
+        _keep(checked, msgspec.json.encode(good) + b"\n")
+        count += 1
+    return count
+
+
+def _keep(checked: IO[bytes], line: bytes) -> None:
+    try:
+        checked.write(line)
+    except OSError as error:
+        raise FeedProblem(f"there is no room to check the list in: {error.strerror}") from error
+
+
+def _chunks(checked: IO[bytes]) -> Iterator[list[dict[str, Entry]]]:
+    """Yield the entries of such a file: batches for one statement, several for a transaction."""
+    decoder = msgspec.json.Decoder(Entry)
+    while lines := list(itertools.islice(checked, _BATCH * _BATCHES)):
+        read = [decoder.decode(line) for line in lines]
+        starts = range(0, len(read), _BATCH)
+        yield [{one.hash: one for one in read[start : start + _BATCH]} for start in starts]
+
+
+def _put(connection: Connection, source: str, entries: dict[str, Entry]) -> None:
     now = now_us()
     same = (table.c.source == source) & table.c.hash.in_(list(entries))
     connection.execute(delete(table).where(same))
@@ -219,7 +267,6 @@ def _put(connection: Connection, source: str, entries: dict[str, Entry]) -> int:
         for text, entry in entries.items()
     ]
     connection.execute(insert(table), rows)
-    return len(rows)
 
 
 def _one_if(condition: Any) -> Any:
