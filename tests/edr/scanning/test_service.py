@@ -48,6 +48,12 @@ async def test_rules_that_change_hold_for_the_next_file(scanning):
     assert list(scanning.folder.iterdir()) == []
 
 
+async def test_a_file_that_goes_while_the_room_is_counted_counts_nothing(scanning):
+    (scanning.folder / "one").write_bytes(b"x" * 10)
+    (scanning.folder / "gone").symlink_to("nowhere")  # as one that is deleted in between
+    assert scanning.room() == scanning.settings.waiting_bytes - 10
+
+
 async def test_what_waits_at_a_stop_is_scanned_after_the_next_start(scanning, database, tmp_path):
     await asyncio.to_thread(scanning.rules.add, "mine", EVIL)
     number = submit(scanning, "a", b"EVIL")

@@ -104,6 +104,13 @@ def test_bytes_go_when_the_last_file_with_them_does(tasking, task, tmp_path):
     assert not kept.exists()
 
 
+def test_a_file_that_a_command_deletes_meanwhile_disturbs_nothing(tasking, task, tmp_path):
+    (tmp_path / FILES / "part-gone").symlink_to("nowhere")  # as one that is deleted in between
+    tasking.files.add(AGENT, task, part(0, DATA))
+    tasking.files.sweep()
+    assert tasking.files.content(tasking.files.of_task(task)).read_bytes() == DATA
+
+
 def test_parts_whose_others_never_come_are_swept(tasking, task, tmp_path):
     tasking.files.add(AGENT, task, part(0, DATA[:10]))
     (path,) = (tmp_path / FILES).iterdir()

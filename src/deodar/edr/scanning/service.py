@@ -76,7 +76,7 @@ class Scanning:
 
     def room(self) -> int:
         """Return how many more bytes may wait to be scanned."""
-        used = sum(path.stat().st_size for path in self.folder.iterdir())
+        used = sum(map(_size, self.folder.iterdir()))
         return self.settings.waiting_bytes - used
 
     def submit(self, new: NewScan, file: Path) -> int:
@@ -178,6 +178,14 @@ class Scanning:
 
     def _file(self, number: int) -> Path:
         return self.folder / str(number)
+
+
+def _size(path: Path) -> int:
+    """Return a file's size, 0 when it was scanned and deleted just now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _alert(scan: Scan, matches: tuple[Match, ...]) -> NewAlert:

@@ -134,7 +134,7 @@ class FetchedFiles:
             with self._database.read() as connection:
                 known = set(connection.execute(select(table.c.sha256)).scalars())
             for path in self._folder.iterdir():
-                late = now_us() / 1e6 - path.stat().st_mtime > _PART_KEPT
+                late = now_us() / 1e6 - _stat(path).st_mtime > _PART_KEPT
                 if path.name not in known and (late or not _PART.fullmatch(path.name)):
                     path.unlink(missing_ok=True)
 
@@ -156,7 +156,7 @@ class FetchedFiles:
         return have
 
     def _check_room(self, wanted: int) -> None:
-        used = sum(path.stat().st_size for path in self._folder.iterdir())
+        used = sum(_stat(path).st_size for path in self._folder.iterdir())
         if used + wanted > self._settings.files_bytes:
             raise FileRefused(
                 f"fetched files take {used} bytes of tasking.files_bytes="
@@ -193,6 +193,14 @@ def blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as opened:
         while block := opened.read(_BLOCK):
             yield block
+
+
+def _stat(path: Path) -> os.stat_result:
+    """Return what is known of a file; of one that a command has just deleted, nothing but zeros."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return os.stat_result([0] * 10)
 
 
 def _write(target: Path, part: Part) -> None:
