@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LONG = int(os.environ.get("DEODAR_FUZZ_SECONDS", "0"))
+LONG = round(float(os.environ.get("DEODAR_FUZZ_SECONDS", "0")))
 PASSWORD = "long enough for anybody"
 
 

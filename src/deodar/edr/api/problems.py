@@ -89,7 +89,7 @@ _MEANING = {
     500: "A mistake in the server; its log has more",
     503: "The server cannot do it now; Retry-After says when to come again",
 }
-EVERYWHERE = documented(400, 401, 403, 408, 413, 415, 422, 503)
+EVERYWHERE = documented(400, 401, 403, 405, 408, 413, 415, 422, 503)
 """What any operation may answer with."""
 
 

@@ -13,7 +13,7 @@ async def test_a_setting_is_changed_and_reset_and_the_trail_says_by_whom(admin, 
     assert (changed["value"], changed["file_value"], changed["user"]) == (5, 10_000, "admin")
     assert (await auditor.get(f"/settings/{NAME}")).json() == changed
     assert (await auditor.put(f"/settings/{NAME}", json={"value": 6})).status_code == 403
-    assert (await admin.delete(f"/settings/{NAME}")).json()["value"] == 10_000
+    assert (await admin.post(f"/settings/{NAME}/reset")).json()["value"] == 10_000
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,9 @@ def change_setting(services: ServicesOf, name: Name, change: Change) -> Setting:
     return Setting.model_validate(_store(services).set(name, change.value))
 
 
-@router.delete("/{name}", dependencies=[requires(Role.ADMINISTRATOR)], responses=documented(404))
+@router.post(
+    "/{name}/reset", dependencies=[requires(Role.ADMINISTRATOR)], responses=documented(404)
+)
 def reset_setting(services: ServicesOf, name: Name) -> Setting:
     """Let the value of edr.toml hold again."""
     return Setting.model_validate(_store(services).reset(name))
