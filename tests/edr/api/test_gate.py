@@ -32,6 +32,19 @@ async def test_no_answer_is_kept_on_the_way(admin, nobody):
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_strangers_learn_of_no_path_and_send_no_body(nobody):
+    for method, path in (
+        ("GET", "/nosuch"),
+        ("PUT", "/session"),
+        ("DELETE", "/users/"),
+        ("GET", "/"),
+    ):
+        assert (await nobody.request(method, path)).status_code == 401
+    large = await nobody.put("/policy", content=b" " * (1 << 20), headers=JSON)
+    assert large.status_code == 401
+    assert (await nobody.get("/openapi.json")).status_code == 200
+
+
 async def test_a_revoked_token_ends_at_once(server, admin):
     made = ApiTokens(server.database).list("admin")
     ApiTokens(server.database).revoke(made[0].id)
@@ -47,10 +60,10 @@ async def test_a_disabled_user_has_no_token(server, admin, auditor):
 
 async def test_bodies_are_bounded_and_may_be_packed(server, admin, nobody):
     path = "/external-systems/x/accept"
-    for caller, most in ((admin, 1 << 20), (nobody, 16 << 10)):
-        large = await caller.post(path, content=b" " * (most + 1), headers=JSON)
+    for caller, where, most in ((admin, path, 1 << 20), (nobody, "/session", 16 << 10)):
+        large = await caller.post(where, content=b" " * (most + 1), headers=JSON)
         assert large.status_code == 413
-        assert (await caller.post(path, content=b" " * most, headers=JSON)).status_code < 500
+        assert (await caller.post(where, content=b" " * most, headers=JSON)).status_code < 500
     packed = gzip.compress(b'{"name": "x"}')
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert (await admin.post(path, content=packed, headers=headers)).status_code == 404

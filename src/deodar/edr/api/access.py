@@ -7,6 +7,7 @@ has found out who asks; here it is only compared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Depends, Request
@@ -23,7 +24,7 @@ WHO = "deodar.identity"
 """Where the gate puts it into the scope."""
 
 
-_UNKNOWN = "Unauthorized: log in, or show an API token as Authorization: Bearer"
+UNKNOWN = "Unauthorized: log in, or show an API token as Authorization: Bearer"
 
 
 class Anybody:
@@ -43,7 +44,7 @@ class Requires:
         """Return who asks; raises Refused."""
         user: CurrentUser | None = request.scope.get(WHO)
         if user is None:
-            raise Refused(401, _UNKNOWN)
+            raise Refused(401, UNKNOWN)
         if not user.role.covers(self.role):
             raise Refused(403, f"Forbidden: this needs the role {self.role}; yours is {user.role}")
         return user
@@ -62,6 +63,11 @@ def in_session(user: CurrentUser) -> CurrentUser:
     if not user.session:
         raise Refused(403, "Forbidden: log in for that; an API token cannot do it")
     return user
+
+
+def path_of(scope: Mapping[str, Any]) -> str:
+    """Return a request's path below where the API is mounted."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def requires(role: Role) -> Any:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PREFIX", "make"]
 
+DOCUMENT = "/openapi.json"
 _ABOUT = """\
 Manages a Deodar EDR server. Log in at `POST /session`, or show an API token as
 `Authorization: Bearer`. Times are µs since the epoch. Every answer that is no success has the form
@@ -33,7 +34,7 @@ def make(services: Services | None = None) -> FastAPI:
         title="Deodar EDR server",
         version=__version__,
         description=_ABOUT,
-        openapi_url="/openapi.json",
+        openapi_url=DOCUMENT,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
@@ -53,5 +54,6 @@ def make(services: Services | None = None) -> FastAPI:
     app.state.methods = Methods(declared)
     if services is not None:
         app.state.services = services
-        app.add_middleware(Gate, services=services)
+        public = {(one.method, one.path) for one in declared if one.role is None}
+        app.add_middleware(Gate, services=services, public=public | {("GET", DOCUMENT)})
     return app

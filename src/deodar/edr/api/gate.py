@@ -2,8 +2,8 @@
 
 Who asks is found by the API token in ``Authorization: Bearer``, or by the session's cookie. A
 request that changes something by a session must carry its CSRF token in ``X-CSRF-Token``, so that
-no other site can send it. Nobody is turned away here for being unknown: operations say whom they
-let in (`deodar.edr.api.access`).
+no other site can send it. Who is unknown gets no further than to the login and the documentation;
+which role an operation needs, it says itself (`deodar.edr.api.access`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from starlette.requests import ClientDisconnect, Request
 
 from deodar.edr import web
 from deodar.edr.acting import Actor, acting
-from deodar.edr.api.access import COOKIE, WHO
+from deodar.edr.api.access import COOKIE, UNKNOWN, WHO, path_of
 from deodar.edr.errors import ControlDataError
 from deodar.edr.users.api_tokens import ApiTokens
 from deodar.edr.users.sessions import Sessions
 from deodar.kit.body import BodyError, read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from deodar.edr.api.services import Services
@@ -40,8 +42,12 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 class Gate:
     """Stands before the application. Used within one event loop."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(
+        self, app: ASGIApp, services: Services, public: AbstractSet[tuple[str, str]]
+    ) -> None:
+        """`public` are the methods and paths that need no user."""
         self._app = app
+        self._public = public
         self._tokens = ApiTokens(services.database)
         limits = services.installation.settings.sessions
         self._sessions = Sessions(services.database, limits)
@@ -59,6 +65,9 @@ class Gate:
         except ControlDataError:
             refusal = web.refusal(503, "Service Unavailable: the database does not answer", 5)
             await refusal(scope, receive, send)
+            return
+        if who is None and (request.method, path_of(scope)) not in self._public:
+            await web.refusal(401, UNKNOWN)(scope, receive, send)
             return
         if who is not None and _is_foreign(request, who):
             refusal = web.refusal(403, "Forbidden: the header X-CSRF-Token is missing or wrong")

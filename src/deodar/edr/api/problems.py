@@ -121,7 +121,8 @@ async def plain(request: Request, error: Exception) -> Response:
         return web.refusal(500, "Internal Server Error")
     answer = web.refusal(error.status_code, str(error.detail))
     if error.status_code == METHOD_NOT_ALLOWED:
-        answer.headers["Allow"] = request.app.state.methods.of(_path(request))
+        path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+        answer.headers["Allow"] = request.app.state.methods.of(path)
     return answer
 
 
@@ -129,11 +130,6 @@ async def failed(request: Request, error: Exception) -> Response:
     """Answer a mistake in the server itself."""
     log.error("request_failed", path=request.url.path, reason=repr(error), exc_info=error)
     return web.refusal(500, "Internal Server Error")
-
-
-def _path(request: Request) -> str:
-    """Return the path below where the API is mounted."""
-    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
 
 
 def _public(error: Exception) -> str:
