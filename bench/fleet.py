@@ -2,7 +2,8 @@
 
 ``python -m bench.fleet FOLDER URL send N`` or ``… idle`` is that process: it connects every agent
 of a folder, prints a line of JSON, waits for a line on its input, and begins. ``send`` lets each
-agent deliver N packets and prints what came of it; ``idle`` lets each wait for orders for ever.
+agent deliver N packets and prints what came of it; ``idle`` lets each wait for orders from the
+moment on that it is connected.
 
 Agents are entered into the server's database as enrolling would do it. Their keys are the same,
 which costs the server nothing and saves the benchmark much of its time.
@@ -11,6 +12,7 @@ which costs the server nothing and saves the benchmark much of its time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import ssl
@@ -34,7 +36,13 @@ from deodar.kit.serve import raise_file_limit
 from deodar.tls import certificates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from deodar.edr.installation import Installation
+
+    Agents = list["Agent"]
+    Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    Task = Coroutine[Any, Any, None]
 
 PACKET = 500
 """Events in a packet."""
@@ -44,7 +52,9 @@ KEY = "agents.key"
 CONNECTING = 64
 """Agents that connect at the same time, as they do not come all in one moment either."""
 TASKING = "/agent/v1/tasking?since=0&wait=300"
-LONGEST = 600
+TRIES = 5
+
+_working: set[asyncio.Task[None]] = set()
 
 
 def enrol(installation: Installation, folder: Path, count: int) -> None:
@@ -130,8 +140,8 @@ class Answer:
     body: bytes
 
 
-async def connect(folder: Path, url: str) -> list[Agent]:
-    """Connect every agent of a folder."""
+async def connect(folder: Path, url: str, then: Callable[[Agent], Task] | None = None) -> Agents:
+    """Connect every agent of a folder and let it greet the server; `then` begins its work."""
     places = asyncio.Semaphore(CONNECTING)
     parts = urlsplit(url)
 
@@ -141,12 +151,25 @@ async def connect(folder: Path, url: str) -> list[Agent]:
         context.load_verify_locations(folder / "authority")
         context.load_cert_chain(path, folder / KEY)
         async with places:
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=context)
-        return Agent(number, reader, writer)
+            opened = await _open(str(parts.hostname), parts.port or 443, context)
+            agent = Agent(number, *opened)
+            # At once, as agents do: a server cuts off whom it hears nothing from.
+            assert (await agent.ask("GET", "/agent/v1/hello")).status == 200
+        if then is not None:
+            _working.add(asyncio.create_task(then(agent)))
+        return agent
 
-    return await asyncio.gather(
-        *(one(number, path) for number, path in enumerate(_certificates(folder)))
-    )
+    found = enumerate(_certificates(folder))
+    return await asyncio.gather(*(one(number, path) for number, path in found))
+
+
+async def _open(host: str, port: int, context: ssl.SSLContext) -> Streams:
+    """Connect, again when the server was too busy for the handshake."""
+    for _ in range(TRIES):
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            return await asyncio.open_connection(host, port, ssl=context)
+        await asyncio.sleep(1)
+    return await asyncio.open_connection(host, port, ssl=context)
 
 
 class Sending:
@@ -203,32 +226,26 @@ class Sending:
         return True
 
 
-async def idle(agents: list[Agent]) -> dict[str, Any]:
-    """Let every agent wait for orders, and ask again whenever it is told that there are none."""
-
-    async def work(agent: Agent) -> None:
-        await asyncio.sleep(agent.number / len(agents) * 30)  # they did not begin together
-        while True:
-            answer = await agent.ask("GET", TASKING)
-            assert answer.status == 200, answer
-
-    await asyncio.gather(*map(work, agents))
-    return {}
+async def wait(agent: Agent) -> None:
+    """Let an agent wait for orders, and ask again whenever it is told that there are none."""
+    while True:
+        answer = await agent.ask("GET", TASKING)
+        assert answer.status == 200, answer
 
 
 async def main(folder: Path, url: str, how: str, each: int = 0) -> None:
     """Do what the module's text says."""
     raise_file_limit()
-    work = idle
+    sending = Sending(each)
     if how == "send":
-        sending = Sending(each)
         sending.prepare(len(_certificates(folder)))
-        work = sending.run
     began = time.monotonic()
-    agents = await connect(folder, url)
+    agents = await connect(folder, url, None if how == "send" else wait)
     _print({"connected": len(agents), "seconds": time.monotonic() - began})
     await asyncio.to_thread(sys.stdin.readline)
-    _print(await work(agents))
+    if how == "send":
+        _print(await sending.run(agents))
+    await asyncio.gather(*_working)
 
 
 def _certificates(folder: Path) -> list[Path]:
