@@ -10,12 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-import zlib
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, func, inspect, make_url, select, text
+from sqlalchemy import create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DataError, SQLAlchemyError
 
 from deodar.edr import (
@@ -145,15 +144,6 @@ class SessionLock:
             with suppress(SQLAlchemyError):
                 connection.invalidate()
                 connection.close()
-
-
-def alone(connection: Connection, what: str) -> None:
-    """Let no other transaction that says the same word go on beside this one until its end.
-
-    For what is read first and then written. SQLite has a single writer anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(what.encode()))))
 
 
 def record(

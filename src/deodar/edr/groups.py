@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import delete, func, insert, select
 
-from deodar.edr.database import alone, now_us, record
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import GroupProblem, NotKnown
 from deodar.edr.policies import DEFAULT, Policies
 from deodar.edr.tables import endpoint_groups as table
@@ -78,7 +78,6 @@ class Groups:
             )
         made = Group(name, note[:256], now_us())
         with self._database.write() as connection:
-            alone(connection, "groups")
             if _has(connection, name):
                 raise GroupProblem(f"there is a group '{name}' already")
             if connection.execute(select(func.count()).select_from(table)).scalar_one() >= MOST:

@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, select, update
 
 from deodar.edr import settings as edr_settings
 from deodar.edr.acting import actor
-from deodar.edr.database import alone, now_us, record
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import ControlDataError, NotKnown
 from deodar.edr.tables import settings as table
 from deodar.kit.errors import SettingsError
@@ -78,7 +78,6 @@ class SettingsStore:
         read = _converted(self._file, name, value)
         made = _Row(name, read, now_us(), user or actor().name)
         with self._database.write() as connection:
-            alone(connection, "settings")
             rows = _rows(connection)
             before = self._setting(name, rows.get(name))
             _merged(self._file, {**rows, name: made})
@@ -90,7 +89,6 @@ class SettingsStore:
         """Give a setting the file's value again and return it; raises NotKnown, SettingsError."""
         self._check_name(name)
         with self._database.write() as connection:
-            alone(connection, "settings")
             rows = _rows(connection)
             gone = rows.pop(name, None)
             _merged(self._file, rows)

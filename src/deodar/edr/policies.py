@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, true, update
 
 from deodar.edr.acting import actor
-from deodar.edr.database import alone, now_us, record
+from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown, PolicyProblem
 from deodar.edr.policy_changes import differences
 from deodar.edr.tables import endpoint_groups, policies, policy_versions
@@ -75,7 +75,6 @@ class Policies:
                 "a policy without settings changes nothing; to end it: deodar edr policy clear"
             )
         with self._database.write() as connection:
-            alone(connection, "policies")
             _check_group(connection, name)
             present = _present(connection, name)
             if present is not None and present.settings == checked:
@@ -92,7 +91,6 @@ class Policies:
 
     def end(self, connection: Connection, name: str) -> PolicyVersion | None:
         """Clear a policy within a transaction of the caller; returns None if there is none."""
-        alone(connection, "policies")
         present = _present(connection, name)
         if present is None or present.settings is None:
             return None
