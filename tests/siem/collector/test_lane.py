@@ -134,3 +134,16 @@ async def test_a_lane_goes_on_from_its_place(harbour, tmp_path):
     await harbour.positions.advance("fast", 3)
     harbour.run()
     await until(lambda: harbour.fast.took == [4] and len(harbour.slow.took) == 4)
+
+
+async def test_a_delivery_that_is_cancelled_from_within_is_tried_again(harbour):
+    class Quirky(Courier):
+        async def deliver(self, prepared) -> None:
+            self.took.append(prepared.number)
+            if len(self.took) == 1:
+                raise asyncio.CancelledError
+
+    harbour.slow = Quirky()
+    harbour.run()
+    await harbour.put(2)
+    await until(lambda: harbour.slow.took == [1, 1, 2])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import tomllib
+from pathlib import Path
 
 import msgspec
 
@@ -17,6 +19,14 @@ def test_every_kind_and_setting_is_on_the_page():
         for setting in own:
             assert f"| `{setting}` |" in PAGE
         assert "| required |" in section
+
+
+def test_the_examples_of_the_guide_are_read():
+    root = Path(__file__).parents[3]
+    text = (root / "docs/how-to/send-events-on.md").read_text("utf-8")
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    kinds = [read(tomllib.loads(one)["destinations"], where="x")[0].kind for one in examples]
+    assert kinds == ["syslog", "http", "nats-jetstream"]
 
 
 def test_the_example_is_read():

@@ -97,42 +97,53 @@ class Lane:
     async def _deliver(self) -> None:
         while True:
             prepared = await self._ready.get()
-            if prepared.number > self.position and await self._within_limits(prepared):
-                await self._advance(prepared.number)
+            while prepared.number > self.position:
+                beyond = await self._deliver_within_limits(prepared)
+                if beyond is None:
+                    await self._advance(prepared.number)
+                else:
+                    await self._give_up(*beyond)
 
-    async def _within_limits(self, prepared: Prepared) -> bool:
-        """Deliver a record; False when it was given up because of a limit, which is noted."""
-        if self._limits is None:
-            await self._courier.deliver(prepared)
-            return True
-        if await self._give_up(prepared, self._limits):
-            return False
+    async def _deliver_within_limits(self, prepared: Prepared) -> tuple[int, str] | None:
+        """Deliver a record; else return up to which number records are to be given up, and why."""
+        beyond = await self._beyond(prepared)
+        if beyond is not None:
+            return beyond
         task = asyncio.create_task(self._courier.deliver(prepared))
         try:
-            while True:
+            while not task.done():
                 await asyncio.wait({task}, timeout=LOOK_SECONDS)
-                if task.done():
-                    await task
-                    return True
-                if await self._give_up(prepared, self._limits):
-                    return False
+                beyond = None if task.done() else await self._beyond(prepared)
+                if beyond is not None:
+                    break
         finally:
             task.cancel()
             await asyncio.wait({task})  # it lets go of its connection before the next one begins
+        if task.cancelled() and beyond is None:  # by nobody here: it is no delivery
+            await asyncio.sleep(LOOK_SECONDS)
+            return await self._deliver_within_limits(prepared)
+        if task.cancelled():
+            return beyond
+        await task  # it may have ended while the limits were looked at: then it is delivered
+        return None
 
-    async def _give_up(self, prepared: Prepared, limits: Limits) -> bool:
-        """Give up what is beyond the limits; whether the record was among it."""
-        last, cause = self._desk.overfull(self.position, limits.max_bytes), "size"
-        if last is None and limits.max_seconds:
-            age = time.time() - prepared.fetched_us / 1e6
-            if prepared.fetched_us and age > limits.max_seconds:
-                last, cause = prepared.number, "age"
-        if last is None:
-            return False
+    async def _beyond(self, prepared: Prepared) -> tuple[int, str] | None:
+        limits = self._limits
+        if limits is None:
+            return None
+        last = await asyncio.to_thread(self._desk.overfull, self.position, limits.max_bytes)
+        if last is not None:
+            return last, "size"
+        age = time.time() - prepared.fetched_us / 1e6
+        if limits.max_seconds and prepared.fetched_us and age > limits.max_seconds:
+            return prepared.number, "age"
+        return None
+
+    async def _give_up(self, last: int, cause: str) -> None:
         events = await asyncio.to_thread(self._desk.count, self.position, last)
-        limits.gave_up(events, cause)
+        if self._limits is not None:
+            self._limits.gave_up(events, cause)
         await self._advance(last)
-        return last >= prepared.number
 
     async def _advance(self, number: int) -> None:
         try:
