@@ -11,6 +11,8 @@ import pytest
 from deodar.agent.sensors import syscall
 from deodar.agent.sensors.acts import FileChange, FileOperation, FileRepeats
 from deodar.agent.sensors.file_policy import FilePolicy
+from deodar.agent.sensors.losses import Loss
+from deodar.agent.sensors.open_part import RE_ENTERED
 from deodar.agent.sensors.parts import files_counts
 from deodar.agent.sensors.parts.files_counts import OWNER, REPEATS, collect
 from deodar.agent.sensors.parts.files_policy import put_policy
@@ -161,7 +163,9 @@ def test_nothing_is_lost_between_two_collections(files, tmp_path):
     while records := files.read(0.1):
         sums.add(records)
     assert rounds > 3
-    assert (sums.done(CREATE), sums.done(DELETE)) == (40_000, 40_000)
+    missing = 80_000 - sums.done(CREATE) - sums.done(DELETE)
+    skipped = files.session.losses()[Loss("", RE_ENTERED)]  # by kernels from 7.0 on, and told
+    assert 0 <= missing <= skipped
 
 
 def test_an_interrupted_reader_gets_the_counts_at_once(files, tmp_path):
