@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to collect what tests saw, if asked to."""
+    """Begin to collect what tests saw, if asked to; let Ctrl-C be heard by what they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is for what runs with &
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if file := config.getoption("--seen"):
         config.pluginmanager.register(SeenBook(file, "saw", declared()), "seen-settings")
     if file := config.getoption("--kinds"):
