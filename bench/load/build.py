@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench.load.generate import processor
 from bench.report import Line, cpu_seconds
-from bench.stand import give, stack
+from bench.stand import give, settle, stack
 
 if TYPE_CHECKING:
     from deodar.kit.children import Child
@@ -77,6 +77,7 @@ def compare(source: Path, rounds: int) -> tuple[float, float, float, float]:
         for _ in range(rounds):
             without = build(source)
             parts.start_agent()
+            settle(parts)
             agent = parts.children["agent"]
             began = _own(agent)
             pairs.append((without, build(source), _own(agent) - began))
