@@ -9,10 +9,15 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conformance.conftest import started
 
 from deodar.edr.enrolment import Endpoints
+from deodar.edr.settings import EdrSettings, EventsApi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conformance.conftest import Kata
     from tests.conformance.script import Script
 
 EXAMPLES = 150
@@ -36,13 +41,23 @@ VALUES = st.recursive(
 
 
 @pytest.fixture(scope="module")
-def script(kata) -> Script:
-    return kata.accepted()
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kata]:
+    """Return a server for these tests alone: they leave odd things behind, and do not wait."""
+    given = EdrSettings(
+        host="127.0.0.1", port=0, names=("127.0.0.1",), events_api=EventsApi(rate=0)
+    )
+    with started(tmp_path_factory.mktemp("odd"), given) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def sensor(kata) -> str:
-    return Endpoints(kata.database).list()[0].agent_id
+def script(own) -> Script:
+    return own.accepted()
+
+
+@pytest.fixture(scope="module")
+def sensor(own) -> str:
+    return Endpoints(own.database).list()[0].agent_id
 
 
 @settings(
