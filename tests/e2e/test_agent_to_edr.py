@@ -110,7 +110,8 @@ def test_agent_that_was_revoked_says_so(edr: Child, tmp_path: Path) -> None:
     words = ["agent", "run", "--dir", str(folder), "--replay", str(file)]
     child = Child("agent", [*DEODAR, *words], tmp_path).start()
     told = wait_for(
-        lambda: (told := status.read(StateDirectory(folder))) and told.uplink.problem and told
+        lambda: (told := status.read(StateDirectory(folder))) and told.uplink.problem and told,
+        90,  # it is written every half minute
     )
     assert told.uplink.state == "refused"
     assert "deodar agent enroll" in told.uplink.problem
