@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import threading
 import time
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_output_beyond_the_limit_is_thrown_away_and_the_program_goes_on(run):
     result = run("sh", "-c 'yes | head -c 1000000; echo end >&2'", output_limit=1000)
     assert (len(result.output), result.cut) == (1000, True)
     assert (result.errors, result.exit_code) == ("end\n", 0)
+
+
+def test_a_program_begins_with_no_signal_blocked(run):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE, signal.SIGTERM})
+    try:
+        told = run("grep", "SigBlk /proc/self/status").output
+        assert signal.SIGPIPE in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert int(told.split()[1], 16) == 0
 
 
 def test_what_takes_too_long_is_killed_with_what_it_started(run):

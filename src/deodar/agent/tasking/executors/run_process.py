@@ -102,6 +102,7 @@ def in_own_unit(words: list[str], unit: str, parameters: RunProcess) -> list[str
 
 
 def _start(command: list[str], folder: str | None) -> subprocess.Popen[bytes]:
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a program begins with none blocked
     try:
         return subprocess.Popen(
             command,
@@ -114,6 +115,8 @@ def _start(command: list[str], folder: str | None) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise TaskFailed(f"{command[0]}: {error.strerror or error}") from error
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class _Gathered(NamedTuple):
