@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WITHOUT = (
     "rich", "click", "pygments", "asyncio", "concurrent", "structlog", "typing_extensions",
+    "bz2", "lzma",
 )  # fmt: skip
 """What libraries load if it is there, and the agent has no use for."""
 

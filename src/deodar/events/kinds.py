@@ -7,7 +7,7 @@ it last saw each kind; so this module does not need the vocabulary.
 from __future__ import annotations
 
 import tomllib
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -61,6 +61,4 @@ def load(text: str) -> tuple[Kind, ...]:
     return msgspec.convert(tomllib.loads(text), _File).kinds
 
 
-KINDS: tuple[Kind, ...] = load(
-    resources.files(__package__).joinpath("kinds.toml").read_text("utf-8")
-)
+KINDS: tuple[Kind, ...] = load(Path(__file__).with_name("kinds.toml").read_text("utf-8"))

@@ -88,7 +88,7 @@ def test_damaged_blob(tmp_path, monkeypatch):
     blob = bytearray((folder / "core.blob").read_bytes())
     blob[100] ^= 1
     (folder / "core.blob").write_bytes(blob)
-    monkeypatch.setattr(loader.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(loader, "FOLDER", folder)
     with pytest.raises(BlobError, match="core differs from its manifest; install again"):
         read_blob("core")
 

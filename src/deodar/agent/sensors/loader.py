@@ -14,7 +14,7 @@ import os
 import platform
 import struct
 from dataclasses import dataclass, field
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deodar.agent.sensors import syscall
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from deodar.agent.sensors.probes import Probes
 
+FOLDER = Path(__file__).with_name("blobs")
+"""Of the blobs; `importlib.resources` would cost every agent a megabyte."""
 LOG_BYTES = 1 << 22
 HEAD = struct.Struct("<IIIIQ")  # struct bpf_loader_ctx: bytes, flags, log level, size, buffer
 TOO_OLD = "this kernel does not know what the programs use; Linux 5.17 or later is needed"
@@ -80,10 +82,9 @@ class Loaded:
 
 def read_blob(name: str) -> Blob:
     """Return a blob of the package; raises BlobError when it does not fit its manifest."""
-    folder = resources.files("deodar.agent.sensors") / "blobs"
     try:
-        manifest = json.loads((folder / f"{name}.json").read_bytes())
-        content = (folder / f"{name}.blob").read_bytes()
+        manifest = json.loads((FOLDER / f"{name}.json").read_bytes())
+        content = (FOLDER / f"{name}.blob").read_bytes()
     except (OSError, ValueError) as error:
         raise BlobError(f"the BPF blob {name} is missing: {error}; install again") from error
     if hashlib.sha256(content).hexdigest() != manifest["blob"]["sha256"]:

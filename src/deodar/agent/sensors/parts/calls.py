@@ -10,7 +10,7 @@ from deodar.agent.sensors.decode import by_kind
 from deodar.agent.sensors.parts import calls_kernel, calls_net, calls_reach, repeats
 from deodar.agent.sensors.parts.base import Part
 
-RING_BYTES = 1 << 20
+RING_BYTES = 1 << 19
 KINDS = {**calls_reach.KINDS, **calls_kernel.KINDS, **calls_net.KINDS}
 decode = by_kind({**calls_reach.DECODERS, **calls_kernel.DECODERS, **calls_net.DECODERS})
 """From (buffer, offset, length, ns from boot time to wall clock) to a record."""

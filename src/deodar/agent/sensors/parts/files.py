@@ -17,7 +17,7 @@ from deodar.agent.sensors.parts.files_policy import put_policy
 if TYPE_CHECKING:
     from deodar.agent.sensors.loader import Loaded
 
-RING_BYTES = 2 << 20
+RING_BYTES = 1 << 20
 
 
 def _prepare(loaded: Loaded) -> None:
