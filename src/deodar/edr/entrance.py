@@ -28,7 +28,7 @@ from deodar.edr.errors import (
 from deodar.edr.events_api import CONFLICT
 from deodar.edr.external_system import Access, Caller, valid_id
 from deodar.edr.pauses import Pauses
-from deodar.kit.body import BodyError, read_body
+from deodar.kit.body import BodyError
 from deodar.response.errors import OrderProblem
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from deodar.edr.external_systems import Register
     from deodar.edr.live_settings import LiveSettings
 
-_BODY_TIME = 30.0
 _MOST_WORDS = 8
 _MOST_PARAMETERS = 32
 
@@ -60,13 +59,7 @@ class Asked:
 
     async def body(self, largest: int) -> bytes:
         """Return the body; raises BodyError."""
-        return await read_body(
-            self.request.stream(),
-            self.request.headers.get("content-encoding"),
-            max_wire=largest,
-            max_plain=largest,
-            time_limit=_BODY_TIME,
-        )
+        return await web.body_of(self.request, largest)
 
 
 class Entrance:

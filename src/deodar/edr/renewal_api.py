@@ -13,7 +13,7 @@ from starlette.routing import Route
 from deodar.edr import web
 from deodar.edr.errors import BadRequest, RenewalRefused
 from deodar.edr.renewal import RenewalRequest
-from deodar.kit.body import BodyError, read_body
+from deodar.kit.body import BodyError
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from deodar.edr.renewal import Renewals
 
 LARGEST_BODY = 64 << 10
-_SECONDS = 30.0
 
 log = logger("edr.renewal")
 
@@ -46,13 +45,7 @@ class RenewalApi:
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
         try:
-            body = await read_body(
-                request.stream(),
-                request.headers.get("content-encoding"),
-                max_wire=LARGEST_BODY,
-                max_plain=LARGEST_BODY,
-                time_limit=_SECONDS,
-            )
+            body = await web.body_of(request, LARGEST_BODY)
             asked = web.decode(body, RenewalRequest)
             renewed = await asyncio.to_thread(self._renewals.renew, endpoint, asked)
         except RenewalRefused as error:

@@ -19,7 +19,7 @@ from deodar.edr import web
 from deodar.edr.database import now_us
 from deodar.edr.errors import BadRequest
 from deodar.edr.reputation import UNKNOWN
-from deodar.kit.body import BodyError, read_body
+from deodar.kit.body import BodyError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -32,7 +32,6 @@ MOST_HASHES = 1000
 LARGEST_BODY = 128 << 10
 KEPT_FOR = 3600
 """Seconds that an answer may be kept; less when an entry ends before."""
-_BODY_TIME = 30.0
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -62,13 +61,7 @@ class ReputationApi:
         if not isinstance(endpoint, msgspec.Struct):
             return endpoint
         try:
-            body = await read_body(
-                request.stream(),
-                request.headers.get("content-encoding"),
-                max_wire=LARGEST_BODY,
-                max_plain=LARGEST_BODY,
-                time_limit=_BODY_TIME,
-            )
+            body = await web.body_of(request, LARGEST_BODY)
             question = web.decode(body, Question)
         except BadRequest as error:
             return web.refusal(400, str(error))

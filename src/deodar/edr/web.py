@@ -11,6 +11,7 @@ import msgspec
 from starlette.responses import Response
 
 from deodar.edr.errors import BadRequest
+from deodar.kit.body import read_body
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LONGEST_REASON = 500
+_BODY_SECONDS = 30.0
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -32,6 +34,17 @@ def refusal(status: int, text: str, retry_after: int | None = None) -> Response:
     """Return an error answer ``{"error": text}``, perhaps with Retry-After in seconds."""
     headers = None if retry_after is None else {"Retry-After": str(retry_after)}
     return answer({"error": text}, status, headers)
+
+
+async def body_of(request: Request, largest: int) -> bytes:
+    """Return a request's body, unpacked; raises BodyError for one too large, late or malformed."""
+    return await read_body(
+        request.stream(),
+        request.headers.get("content-encoding"),
+        max_wire=largest,
+        max_plain=largest,
+        time_limit=_BODY_SECONDS,
+    )
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -48,14 +48,20 @@ NOTHING = Fragment(b"")
 
 def fragment(fields: Event) -> Fragment:
     """Return fields as a fragment; those that are None or "" are left out."""
-    text = text_of(fields)
-    names = frozenset(name for name, value in fields.items() if value is not None and value != "")
-    return Fragment(text, names) if text else NOTHING
+    known = _known(fields)
+    return Fragment(_text(known), frozenset(known)) if known else NOTHING
 
 
 def text_of(fields: Event) -> bytes:
     """Return the text of a fragment, for fields that are told once."""
-    known = {name: value for name, value in fields.items() if value is not None and value != ""}
+    return _text(_known(fields))
+
+
+def _known(fields: Event) -> Event:
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def _text(known: Event) -> bytes:
     return b"," + orjson.dumps(known)[1:-1] if known else b""
 
 

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from deodar.edr import web
 from deodar.edr.errors import AlreadyThere, BadRequest, FileRefused, NotKnown
 from deodar.edr.tasking.files import Part
-from deodar.kit.body import BodyError, read_body
+from deodar.kit.body import BodyError
 from deodar.kit.logging import logger
 from deodar.response.errors import OrderProblem
 from deodar.response.wire import (
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"[0-9]{1,15}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_BODY_TIME = 30.0
 _PLACES = 8
 """Results and parts of files that are read at a time."""
 
@@ -155,13 +154,7 @@ class TaskingApi:
 
     async def _body(self, request: Request, largest: int) -> bytes:
         async with self._place():
-            return await read_body(
-                request.stream(),
-                request.headers.get("content-encoding"),
-                max_wire=largest,
-                max_plain=largest,
-                time_limit=_BODY_TIME,
-            )
+            return await web.body_of(request, largest)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
