@@ -8,12 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.seen import SeenBook, full_name
 
 from deodar.events.kinds import KINDS
 from deodar.tasks.reference import declared
 
 pytest_plugins = ["tests.store.fixtures"]
+
+settings.register_profile("same", derandomize=True)
+if not os.environ.get("DEODAR_FUZZ_SECONDS"):
+    settings.load_profile("same")
+"""The same inputs in each run of the suite; ``make fuzz`` is what looks for others."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -72,7 +72,7 @@ def configured(names: list[str], folder: Path) -> None:
 
 
 def schemathesis(server: EdrProcess, secret: str, folder: Path) -> subprocess.CompletedProcess:
-    amount = ("--max-time", str(LONG)) if LONG else ("--max-examples", "3")
+    amount = ("--max-time", str(LONG)) if LONG else ("--max-examples", "3", "--seed", "1")
     words = [
         *("-m", "schemathesis.cli", "--no-color", "run", f"{server.url}/api/v1/openapi.json"),
         *("--tls-verify", str(server.folder / "authority.pem")),

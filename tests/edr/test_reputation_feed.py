@@ -48,6 +48,11 @@ def test_bytes_that_are_no_text_are_told():
         list(entries([b"\xff\xfe"], "feed", "trusted"))
 
 
+def test_a_line_that_is_no_csv_is_told():
+    with pytest.raises(FeedProblem, match="line 2: new-line character"):
+        list(entries([MD5.encode(), b"a\rb\n"], "feed", "trusted"))
+
+
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_whatever_a_file_holds_is_entries_or_an_error_with_its_line(lines):
     with contextlib.suppress(FeedProblem):

@@ -31,14 +31,14 @@ def entries(
     """
     is_first = True
     for number, text in _texts(lines):
-        columns = next(csv.reader([text], skipinitialspace=True), [])
-        if is_first and columns[0].strip().lower() in _TITLES:
-            is_first = False
-            continue
-        is_first = False
         try:
+            columns = next(csv.reader([text], skipinitialspace=True))
+            if is_first and columns[0].strip().lower() in _TITLES:
+                is_first = False
+                continue
+            is_first = False
             yield _entry(columns, source, verdict, expires_us)
-        except FeedProblem as error:
+        except (FeedProblem, csv.Error) as error:
             raise FeedProblem(f"line {number}: {error}") from error
 
 
