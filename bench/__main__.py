@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 
 from bench.report import Line, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAMES = (
     "normalization", "ingest", "events_api", "whole_way", "agent_path", "agent_cost", "calls_cost",
@@ -25,7 +29,6 @@ def main(names: list[str]) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    lines: list[Line] = []
     failed = 0
     for name in names or NAMES:
         console.print(f"Running {name} …", style="dim")
@@ -36,9 +39,17 @@ def main(names: list[str]) -> int:
             check=False,
         )
         failed += ran.returncode != 0
-        lines += [msgspec.json.decode(line, type=Line) for line in ran.stdout.splitlines()]
-    console.print(table(lines))
+        console.print(table(measurements(ran.stdout.splitlines(), console)))
     return failed
+
+
+def measurements(output: list[bytes], console: Console) -> Iterator[Line]:
+    """Yield the measurements among what a benchmark printed; anything else is printed as it is."""
+    for line in output:
+        try:
+            yield msgspec.json.decode(line, type=Line)
+        except msgspec.MsgspecError:
+            console.print(line.decode(errors="replace"), markup=False, style="red")
 
 
 if __name__ == "__main__":

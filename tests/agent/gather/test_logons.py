@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deodar.agent.gather.logons import HELD, MOST_HELD, PROCESS_ENDED, LogonGatherer
+from deodar.agent.gather.logons import HELD_FAILED, MOST_HELD, PROCESS_ENDED, LogonGatherer
 from deodar.agent.sensors.base import Exit, ProcessKey
 from deodar.agent.sensors.logon_acts import Logon, LogonKind, LogonSign, PamCall, PamFunction
 
@@ -53,7 +53,7 @@ def test_the_log_tells_nothing_that_libpam_told(gatherer, now):
     assert kinds(gatherer.take(call(PamFunction.OPEN_SESSION, 2 * SECOND))) == [LogonKind.LOGON]
     gatherer.take(sign(LogonKind.FAILED, 3 * SECOND))
     assert gatherer.due(now[0]) == []
-    assert kinds(gatherer.due(now[0] + HELD)) == [LogonKind.FAILED]
+    assert kinds(gatherer.due(now[0] + HELD_FAILED)) == [LogonKind.FAILED]
 
 
 def test_as_many_failures_are_told_as_there_were(gatherer, now):
@@ -61,22 +61,30 @@ def test_as_many_failures_are_told_as_there_were(gatherer, now):
         assert len(gatherer.take(call(PamFunction.AUTHENTICATE, at * SECOND, 7))) == 1
     for at in (1, 2, 3):
         gatherer.take(sign(LogonKind.FAILED, at * SECOND))
-    assert len(gatherer.due(now[0] + HELD)) == 1
+    assert len(gatherer.due(now[0] + HELD_FAILED)) == 1
+
+
+def test_libpam_tells_nothing_that_the_log_told_long_before(gatherer, now):
+    """It comes back from a failure only after a delay, which a busy host makes longer."""
+    gatherer.take(sign(LogonKind.FAILED, 1 * SECOND))
+    assert kinds(gatherer.due(now[0] + HELD_FAILED)) == [LogonKind.FAILED]
+    assert gatherer.take(call(PamFunction.AUTHENTICATE, 8 * SECOND, 7)) == ()
+    assert kinds(gatherer.take(call(PamFunction.AUTHENTICATE, 9 * SECOND, 7))) == [LogonKind.FAILED]
 
 
 def test_other_users_are_other_logons(gatherer, now):
     gatherer.take(call(PamFunction.AUTHENTICATE, SECOND, 7))
     gatherer.take(sign(LogonKind.FAILED, SECOND, user="bruno"))
-    assert [logon.user for logon in gatherer.due(now[0] + HELD)] == ["bruno"]
+    assert [logon.user for logon in gatherer.due(now[0] + HELD_FAILED)] == ["bruno"]
 
 
 def test_a_weak_sign_counts_only_when_there_is_no_other_of_the_same_attempt(gatherer, now):
     gatherer.take(call(PamFunction.AUTHENTICATE, SECOND, 7))
     gatherer.take(sign(LogonKind.FAILED, 60 * SECOND, weak=True))
-    assert gatherer.due(now[0] + HELD) == []
+    assert gatherer.due(now[0] + HELD_FAILED) == []
     gatherer.take(sign(LogonKind.FAILED, 300 * SECOND, weak=True))
     gatherer.take(sign(LogonKind.FAILED, 301 * SECOND, weak=True))
-    assert len(gatherer.due(now[0] + HELD)) == 1
+    assert len(gatherer.due(now[0] + HELD_FAILED)) == 1
 
 
 def test_a_session_is_over_when_its_process_ends(gatherer):

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 HELD = 3.0
 """Seconds that a sign waits for libpam to tell the same."""
-SAME = 5_000_000_000
+HELD_FAILED = 6.0
+"""The same for failures: libpam comes back from them late on purpose, after up to 4.5 s."""
+SAME = 10_000_000_000
 """Ns between two tellings of one thing."""
 SAME_ATTEMPT = 130_000_000_000
 """Ns that one attempt to log on may take: sshd gives two minutes by default."""
@@ -49,9 +51,11 @@ class Held:
 
 @dataclass(slots=True)
 class Told:
-    """A logon that went on, and whether a sign has been found to tell the same."""
+    """A logon that went on, and whether the other way has been found to tell the same."""
 
     logon: Logon
+    by_sign: bool = False
+    """A strong sign told it, not libpam."""
     repeated: bool = False
 
 
@@ -104,7 +108,7 @@ class LogonGatherer:
             return ()
         if logon.kind is LogonKind.LOGON:
             self._opens(logon)
-        return self._tell(logon)
+        return () if self._is_repeat(logon, by_sign=False) else self._tell(logon)
 
     def _opens(self, logon: Logon) -> None:
         self._open.setdefault(to_tick(logon.key), []).append(logon)
@@ -141,7 +145,8 @@ class LogonGatherer:
     def _hold(self, sign: LogonSign) -> Sequence[Record]:
         if sign.attempt and not sign.weak:
             self._note_attempt(sign.attempt)
-        self._held.append(Held(self._clock() + HELD, sign))
+        patience = HELD_FAILED if sign.told.kind is LogonKind.FAILED else HELD
+        self._held.append(Held(self._clock() + patience, sign))
         return self._settle(self._held.popleft().sign) if len(self._held) > MOST_HELD else ()
 
     def _settle(self, sign: LogonSign) -> list[Record]:
@@ -149,11 +154,20 @@ class LogonGatherer:
             return []
         if sign.weak:
             return [] if self._was_told(sign) else self._tell(sign.told)
+        if self._is_repeat(sign.told, by_sign=True):
+            return []
+        return self._tell(sign.told, by_sign=True)
+
+    def _is_repeat(self, logon: Logon, *, by_sign: bool) -> bool:
+        """Whether the other way told this before; each telling stands for one of the other way."""
         for one in self._told:
-            if not one.repeated and _tells(one.logon, sign.told, SAME):
+            if one.repeated or one.by_sign is by_sign:
+                continue
+            first, second = (one.logon, logon) if by_sign else (logon, one.logon)
+            if _tells(first, second, SAME):
                 one.repeated = True
-                return []
-        return self._tell(sign.told, repeated=True)
+                return True
+        return False
 
     def _was_told(self, sign: LogonSign) -> bool:
         """Whether another sign, or libpam, told of the attempt that a weak one is about."""
@@ -168,13 +182,13 @@ class LogonGatherer:
         if len(self._attempts) > MOST_TOLD:
             self._attempts.popitem(last=False)
 
-    def _tell(self, logon: Logon, *, repeated: bool = False) -> list[Record]:
-        self._told.append(Told(logon, repeated))
+    def _tell(self, logon: Logon, *, by_sign: bool = False) -> list[Record]:
+        self._told.append(Told(logon, by_sign))
         return [logon]
 
 
 def _tells(told: Logon, other: Logon, within: int) -> bool:
-    """Whether two records are of one thing."""
+    """Whether two records are of one thing; `other` may be a sign that does not know the user."""
     return (
         told.kind is other.kind
         and told.service.removesuffix("-l") == other.service.removesuffix("-l")
