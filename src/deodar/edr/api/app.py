@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from deodar import __version__
-from deodar.edr.api import openapi, problems
+from deodar.edr.api import problems
 from deodar.edr.api.gate import Gate
-from deodar.edr.api.openapi import PREFIX
+from deodar.edr.api.openapi import PREFIX, Documented
 from deodar.edr.api.operations import Methods, operations
 from deodar.edr.api.resources import RESOURCES
 from deodar.kit.errors import DeodarError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from deodar.edr.api.services import Services
 
 __all__ = ["PREFIX", "make"]
@@ -30,7 +31,7 @@ Manages a Deodar EDR server. Log in at `POST /session`, or show an API token as
 
 def make(services: Services | None = None) -> FastAPI:
     """Return the application; without services only its documentation can be read."""
-    app = FastAPI(
+    app = Documented(
         title="Deodar EDR server",
         version=__version__,
         description=_ABOUT,
@@ -50,7 +51,7 @@ def make(services: Services | None = None) -> FastAPI:
     for resource in RESOURCES:
         app.include_router(resource.router)
     declared = list(operations(RESOURCES))
-    openapi.complete(app, declared)
+    app.operations = declared
     app.state.methods = Methods(declared)
     if services is not None:
         app.state.services = services

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fastapi import FastAPI
+
 from deodar.edr.api.access import COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from fastapi import FastAPI
 
     from deodar.edr.api.operations import Operation
 
@@ -21,16 +21,26 @@ _SCHEMES = {
 PREFIX = "/api/v1"
 
 
-def complete(app: FastAPI, operations: Iterable[Operation]) -> None:
-    """Put into the document which role each operation needs, and how to log in."""
-    document = app.openapi()
+class Documented(FastAPI):
+    """An application that makes its document when it is first asked for: that takes a while."""
+
+    operations: Iterable[Operation] = ()
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, with the role that each operation needs and how to log in."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _completed(super().openapi(), self.operations)
+        return self.openapi_schema
+
+
+def _completed(document: dict[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
     document["components"]["securitySchemes"] = _SCHEMES
     document["servers"] = [{"url": PREFIX}]
     for one in operations:
         told = document["paths"][one.path][one.method.lower()]
         told["x-required-role"] = one.role
         told["security"] = [{"apiToken": []}, {"session": []}] if one.role else []
-    app.openapi_schema = document
+    return document
 
 
 def page() -> str:
