@@ -4,7 +4,7 @@ import json
 
 from structlog.testing import capture_logs
 
-from deodar.agent.threads import WatchedThread
+from deodar.agent.threads import WatchedThread, until_look
 
 
 def test_work_is_done_in_a_daemon() -> None:
@@ -24,3 +24,11 @@ def test_error_is_kept_and_logged() -> None:
         thread.join(10)
     assert thread.failure.startswith("worker: JSONDecodeError: Expecting value")
     assert [(log["event"], log["thread"]) for log in logs] == [("a thread failed", "worker")]
+
+
+def test_threads_that_look_now_and_then_wake_at_the_same_moments():
+    for every in (0.5, 2.0, 6.0):
+        rest = until_look(every)
+        assert 0 < rest <= every
+        phase = (time.monotonic() + rest) % every
+        assert min(phase, every - phase) < 0.1

@@ -27,7 +27,7 @@ from deodar.agent.packets import Packer
 from deodar.agent.sensors.base import Lost
 from deodar.agent.sensors.replay import ReplayBlock
 from deodar.agent.sightings import Sightings
-from deodar.agent.threads import WatchedThread
+from deodar.agent.threads import WatchedThread, until_look
 from deodar.agent.throttle import Throttle, ThrottleLimits
 from deodar.events import importance
 from deodar.kit.logging import logger
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from deodar.agent.throttle import Notify
 
 HOUSEKEEPING = 1.0
-IDLE_HOUSEKEEPING = 5.0
+IDLE_HOUSEKEEPING = 6.0
 """Seconds between two looks at losses and held packets, when nothing came in between."""
 REPORT_EVERY = 60.0
 """Seconds between two reports of losses that go on; the first is made at once."""
@@ -198,9 +198,9 @@ class Pipeline:
                 self._flush()
             if now >= next_look:
                 self._keep_house()
-                next_look = now + IDLE_HOUSEKEEPING
+                next_look = now + until_look(IDLE_HOUSEKEEPING)
             if batch or self._gatherers.waiting:
-                next_look = min(next_look, now + HOUSEKEEPING)
+                next_look = min(next_look, now + until_look(HOUSEKEEPING))
         self._take_all(self._gatherers.due(time.monotonic(), last=True))
         self._count_the_rest()
         self._next_report = 0.0

@@ -17,6 +17,7 @@ from deodar.agent.enrolled import load
 from deodar.agent.errors import AgentError
 from deodar.agent.notify import ALIVE, READY, STOPPING, starting, tell
 from deodar.agent.service import Service
+from deodar.agent.threads import until_look
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 STATUS_EVERY = 30.0
-LOOK_EVERY = 1.0
+LOOK_EVERY = 2.0
 LOOK_EVERY_IN_REPLAY = 0.05
 
 _log = logger("agent")
@@ -75,7 +76,7 @@ def _watch(service: Service, halt: Halt, *, exit_at_end: bool) -> None:
     """
     look = LOOK_EVERY_IN_REPLAY if exit_at_end else LOOK_EVERY
     next_status = time.monotonic() + STATUS_EVERY
-    while not halt.event.wait(look):
+    while not halt.event.wait(until_look(look)):
         if service.failure:
             raise AgentError(f"the agent has to stop ({service.failure}); see its log")
         if exit_at_end and service.is_done():

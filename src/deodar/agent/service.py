@@ -138,7 +138,7 @@ class Service:
         self.control.start()
 
     def look_after(self) -> None:
-        """Do what is due now and then; called every second."""
+        """Do what is due now and then; called every few seconds."""
         now = time.monotonic()
         self._look_at_itself()
         if self.detection.pipeline is None:

@@ -6,6 +6,7 @@ An agent that runs on with a dead thread would look well and see nothing.
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from deodar.kit.logging import logger
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _log = logger("agent.threads")
+
+
+def until_look(every: float) -> float:
+    """Return the seconds until the next look of a thread that looks each `every` seconds.
+
+    All such threads look at the same moments: a host that sleeps is woken once for all of them.
+    """
+    return every - time.monotonic() % every
 
 
 class WatchedThread(threading.Thread):

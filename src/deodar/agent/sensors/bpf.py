@@ -23,6 +23,7 @@ from deodar.agent.sensors.losses import Losses
 from deodar.agent.sensors.open_part import OpenPart, open_part
 from deodar.agent.sensors.parts import PARTS
 from deodar.agent.sensors.waker import Waker
+from deodar.agent.threads import until_look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,7 @@ QUIET = 0.04
 """Seconds without any record after which the reader sleeps until it is woken."""
 MOMENT = 0.0005
 """Seconds for the kernel to finish a record that it is writing."""
-SLEEP = 1.0
+SLEEP = 2.0
 """Seconds between looks into the rings of a quiet host, should a wake-up ever go astray."""
 BATCH = 16384
 LOSS_INTERVAL = 1.0
@@ -107,7 +108,7 @@ class Session:
                 return False
             # A program that began before WAKE was set may not see it; a tick later none is left.
             armed, self._armed = self._armed, True
-            return self._sleep(min(seconds, SLEEP if armed else TICK))
+            return self._sleep(min(seconds, until_look(SLEEP) if armed else TICK))
         return False
 
     def tallies(self) -> dict[str, tuple[int, int]]:

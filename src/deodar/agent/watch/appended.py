@@ -42,7 +42,7 @@ class Appended:
         return whole
 
     def _is_read(self) -> bool:
-        """Whether the file has nothing new; asked every second, so it is not opened for that."""
+        """Whether the file has nothing new; asked all the time, so it is not opened for that."""
         try:
             status = os.stat(self.path)  # noqa: PTH116 - see above
         except OSError:

@@ -121,7 +121,7 @@ def _stamp(folders: Sequence[Path]) -> list[int] | None:
     stamp = []
     for folder in folders:
         try:
-            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - done every second
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - done all the time
         except OSError:
             changed = 0
         if abs(time.time_ns() - changed) < RACY_NS:

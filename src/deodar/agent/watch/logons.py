@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deodar.agent.sensors.errors import SensorUnavailable
-from deodar.agent.threads import WatchedThread
+from deodar.agent.threads import WatchedThread, until_look
 from deodar.agent.watch.journal import Journal
 from deodar.agent.watch.log_lines import sign_of
 from deodar.agent.watch.text_log import TextLog
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from deodar.agent.watch import Put
     from deodar.kit.directory import StateDirectory
 
-LOOK_EVERY = 1.0
-CHOOSE_EVERY = 60
+LOOK_EVERY = 2.0
+CHOOSE_EVERY = 30
 """Looks after which a better source may have come up."""
 STOP_SECONDS = 5.0
 HOST = Path("/")
@@ -107,7 +107,7 @@ class LogonWatcher:
 
     def _watch(self) -> None:
         looks = 0
-        while not self._stop.wait(self._every):
+        while not self._stop.wait(until_look(self._every)):
             looks += 1
             self._look(choose=looks % CHOOSE_EVERY == 0)
         self._look(choose=False)
