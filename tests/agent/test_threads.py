@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from structlog.testing import capture_logs
 
