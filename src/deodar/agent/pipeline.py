@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from deodar.agent.throttle import Notify
 
 HOUSEKEEPING = 1.0
-IDLE_HOUSEKEEPING = 6.0
+IDLE_HOUSEKEEPING = 8.0
 """Seconds between two looks at losses and held packets, when nothing came in between."""
 REPORT_EVERY = 60.0
 """Seconds between two reports of losses that go on; the first is made at once."""

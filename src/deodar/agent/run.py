@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
 
 STATUS_EVERY = 30.0
-LOOK_EVERY = 2.0
+LOOK_EVERY = 4.0
 LOOK_EVERY_IN_REPLAY = 0.05
 
 _log = logger("agent")

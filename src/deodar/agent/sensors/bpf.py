@@ -40,7 +40,7 @@ QUIET = 0.04
 """Seconds without any record after which the reader sleeps until it is woken."""
 MOMENT = 0.0005
 """Seconds for the kernel to finish a record that it is writing."""
-SLEEP = 2.0
+SLEEP = 4.0
 """Seconds between looks into the rings of a quiet host, should a wake-up ever go astray."""
 BATCH = 16384
 LOSS_INTERVAL = 1.0
