@@ -5,12 +5,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.agent.sensors.conftest import needs_programs
 
 from deodar.agent.sensors.base import Exec
 from deodar.agent.sensors.errors import BlobError, MalformedRecord, SensorUnavailable
 from deodar.agent.sensors.losses import MALFORMED, Loss
-from deodar.agent.sensors.open_part import MOST_OWN_PIDS, RING_FULL, open_part
+from deodar.agent.sensors.open_part import (
+    MOST_OWN_PIDS,
+    MOST_SHOWN,
+    RING_FULL,
+    SHOWN_BYTES,
+    open_part,
+)
 from deodar.agent.sensors.parts.core import CORE
 
 pytestmark = pytest.mark.root
@@ -37,19 +44,24 @@ def test_records_are_read_up_to_where_one_wants():
     assert taken >= len(after) > 0
 
 
-def test_record_that_cannot_be_read_is_counted():
+def test_record_that_cannot_be_read_is_counted_and_told_with_its_part():
     def refuse(*_):
         raise MalformedRecord("odd")
 
     opened = open_part(dataclasses.replace(CORE, decode=refuse), RING)
     try:
-        subprocess.run(["/bin/true"], check=True)
-        records, taken = opened.drain(10_000, 0)
+        for _ in range(MOST_SHOWN):
+            subprocess.run(["/bin/true"], check=True)
+        with capture_logs() as logs:
+            records, taken = opened.drain(10_000, 0)
         losses = opened.losses()
     finally:
         opened.close()
     assert records == []
-    assert losses[Loss("", MALFORMED)] == taken > 0
+    assert losses[Loss(CORE.name, MALFORMED)] == taken > MOST_SHOWN
+    assert [log["count"] for log in logs] == [*range(1, MOST_SHOWN + 1)]
+    assert {(log["part"], log["error"]) for log in logs} == {(CORE.name, "odd")}
+    assert all(len(bytes.fromhex(log["begins"])) == SHOWN_BYTES for log in logs)
     assert losses[Loss("exec", RING_FULL)] == 0
 
 

@@ -12,6 +12,7 @@ from deodar.agent.sensors.errors import MalformedRecord, SensorUnavailable
 from deodar.agent.sensors.loader import load, read_blob
 from deodar.agent.sensors.losses import MALFORMED, Loss
 from deodar.agent.sensors.ring import Ring
+from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,10 @@ WAKE, OWN_PIDS = 0, 1
 MOST_OWN_PIDS = 7
 FOR_ANY = 2
 """Value of WAKE: the next record shall wake the reader, of whatever kind it is."""
+MOST_SHOWN = 20
+SHOWN_BYTES = 32
+"""Records that cannot be decoded which are logged, and how much of each."""
+_log = logger("agent.sensors")
 _TALLY = struct.Struct("<QQ")
 
 
@@ -80,7 +85,7 @@ class OpenPart:
         found = {Loss(name, RING_FULL): lost for name, (_, lost) in self.tallies().items()}
         programs = self.loaded.programs.values()
         found[Loss("", RE_ENTERED)] = sum(syscall.program_info(fd)[3] for fd in programs)
-        found[Loss("", MALFORMED)] = self.malformed
+        found[Loss(self.part.name, MALFORMED)] = self.malformed
         return found
 
     def close(self) -> None:
@@ -92,8 +97,15 @@ class OpenPart:
     def _take(self, buffer: Buffer, at: int, length: int) -> None:
         try:
             self._records.append(self.part.decode(buffer, at, length, self._offset))
-        except MalformedRecord:
+        except MalformedRecord as error:
             self.malformed += 1
+            if self.malformed <= MOST_SHOWN:
+                self._show(error, bytes(buffer[at : at + min(length, SHOWN_BYTES)]))
+
+    def _show(self, error: MalformedRecord, record: bytes) -> None:
+        """Log what cannot be decoded, for whoever has to find out why."""
+        part, count = self.part.name, self.malformed
+        _log.warning(MALFORMED, part=part, count=count, error=str(error), begins=record.hex())
 
 
 def open_part(part: Part, ring_bytes: int | None = None, own: Iterable[int] = ()) -> OpenPart:
