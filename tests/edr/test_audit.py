@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from deodar.edr.acting import Actor, acting
 from deodar.edr.audit import Trail, Wanted
 from deodar.edr.audit_chain import Place
 from deodar.edr.database import Database, record, sqlite_url
+from deodar.kit.acting import Actor, acting
 
 
 @pytest.fixture

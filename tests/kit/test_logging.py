@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from deodar.kit import logging as logs
+
 
 @pytest.fixture(params=["configure", "configure_plain"])
 def log(request: pytest.FixtureRequest):
@@ -82,3 +84,20 @@ def test_plain_logs_load_neither_structlog_nor_asyncio() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"structlog", "asyncio", "logging"} & set(ran.stdout.split())
+
+
+def test_listeners_hear_what_is_written_with_secrets_hidden():
+    heard: list[tuple[str, str]] = []
+    end = logs.listen(lambda level, text: heard.append((level, text)))
+    log = logs.logger("kit.test")
+    log.warning("refused", reason="why", api_token="hidden")
+    try:
+        raise ValueError("inside")
+    except ValueError as error:
+        log.exception("failed")
+        log.error("failed", exc_info=error)
+    log.debug("below the level")
+    end()
+    log.warning("nobody hears")
+    assert heard[0] == ("warning", "kit.test: refused reason=why api_token=***")
+    assert [text.count("ValueError: inside") for _level, text in heard[1:]] == [1, 1]

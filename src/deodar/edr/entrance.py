@@ -17,7 +17,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from deodar.edr import web
-from deodar.edr.acting import Actor, acting
 from deodar.edr.errors import (
     AlreadyThere,
     BadRequest,
@@ -28,6 +27,7 @@ from deodar.edr.errors import (
 from deodar.edr.events_api import CONFLICT
 from deodar.edr.external_system import Access, Caller, valid_id
 from deodar.edr.pauses import Pauses
+from deodar.kit.acting import Actor, acting
 from deodar.kit.body import BodyError
 from deodar.response.errors import OrderProblem
 

@@ -16,10 +16,10 @@ import msgspec
 from sqlalchemy import delete, insert, select, update
 
 from deodar.edr import settings as edr_settings
-from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import ControlDataError, NotKnown
 from deodar.edr.tables import settings as table
+from deodar.kit.acting import actor
 from deodar.kit.errors import SettingsError
 from deodar.kit.logging import logger
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, func, insert, select, true, update
 
-from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown, PolicyProblem
 from deodar.edr.policy_changes import differences
 from deodar.edr.tables import endpoint_groups, policies, policy_versions
+from deodar.kit.acting import actor
 from deodar.tasks.check import flatten, merge
 from deodar.tasks.policy import Policy, check_policy, to_wire
 

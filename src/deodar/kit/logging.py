@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Writer = Callable[[str, str, str, dict[str, Any]], None]
     """Writes one line: the level's name, the part of the program, the text, and values."""
+    Listener = Callable[[str, str], None]
+    """Gets a line that was written: the level's name and the whole text."""
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _SECRET = re.compile(r"(^|_)(secret|password|passphrase|private_key|token)$", re.IGNORECASE)
@@ -36,28 +38,28 @@ class Logger:
 
     def debug(self, event: str, **values: Any) -> None:
         """Log what only helps to find a fault."""
-        _writer("debug", self._part, event, values)
+        _emit("debug", self._part, event, values)
 
     def info(self, event: str, **values: Any) -> None:
         """Log what happened as it should."""
-        _writer("info", self._part, event, values)
+        _emit("info", self._part, event, values)
 
     def warning(self, event: str, **values: Any) -> None:
         """Log what somebody should look at some day."""
-        _writer("warning", self._part, event, values)
+        _emit("warning", self._part, event, values)
 
     def error(self, event: str, **values: Any) -> None:
         """Log what failed."""
-        _writer("error", self._part, event, values)
+        _emit("error", self._part, event, values)
 
     def exception(self, event: str, **values: Any) -> None:
         """Log what failed, with the exception that is being handled."""
-        _writer("error", self._part, event, {"exc_info": True, **values})
+        _emit("error", self._part, event, {"exc_info": True, **values})
 
     def log(self, level: int, event: str, **values: Any) -> None:
         """Log at a level given by the number that `logging` has for it."""
         name = max((number, name) for name, number in LEVELS.items() if number <= max(level, 10))[1]
-        _writer(name, self._part, event, values)
+        _emit(name, self._part, event, values)
 
 
 def logger(name: str) -> Logger:
@@ -86,7 +88,7 @@ def configure(program: str, *, debug: bool = False) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(program=program)
-    _use(_with_structlog)
+    _use(_with_structlog, "debug" if debug else "info")
 
 
 def configure_plain(program: str, *, debug: bool = False) -> None:
@@ -102,7 +104,13 @@ def configure_plain(program: str, *, debug: bool = False) -> None:
         line = {**hide_secrets(None, level, values), "timestamp": _now()}
         sys.stderr.write(json.dumps(line, ensure_ascii=False, default=repr) + "\n")
 
-    _use(write)
+    _use(write, "debug" if debug else "info")
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Have a listener get each line that is written, as text; returns what ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
 
 
 def hide_secrets(
@@ -121,9 +129,26 @@ def _with_structlog(level: str, part: str, event: str, values: dict[str, Any]) -
     structlog.get_logger(part=part).log(LEVELS[level], event, **values)
 
 
-def _use(writer: Writer) -> None:
-    global _writer  # noqa: PLW0603 - a program is configured once, at its start
-    _writer = writer
+def _emit(level: str, part: str, event: str, values: dict[str, Any]) -> None:
+    if _listeners and LEVELS[level] >= LEVELS[_least]:
+        text = _line(part, event, dict(values))
+        for listener in _listeners:
+            listener(level, text)
+    _writer(level, part, event, values)
+
+
+def _line(part: str, event: str, values: dict[str, Any]) -> str:
+    raised = values.pop("exc_info", None)
+    told = " ".join(f"{key}={value}" for key, value in hide_secrets(None, "", values).items())
+    text = f"{part}: {event} {told}".rstrip()
+    if isinstance(raised, BaseException):
+        return f"{text}\n{''.join(traceback.format_exception(raised)).rstrip()}"
+    return f"{text}\n{traceback.format_exc().rstrip()}" if raised else text
+
+
+def _use(writer: Writer, least: str) -> None:
+    global _writer, _least
+    _writer, _least = writer, least
 
 
 def _now() -> str:
@@ -132,3 +157,5 @@ def _now() -> str:
 
 
 _writer: Writer = _with_structlog
+_least = "info"
+_listeners: list[Listener] = []

@@ -16,11 +16,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from deodar.edr import web
-from deodar.edr.acting import Actor, acting
 from deodar.edr.api.access import COOKIE, UNKNOWN, WHO, path_of
 from deodar.edr.errors import ControlDataError
 from deodar.edr.users.api_tokens import ApiTokens
 from deodar.edr.users.sessions import Sessions
+from deodar.kit.acting import Actor, acting
 from deodar.kit.body import BodyError, read_body
 
 if TYPE_CHECKING:

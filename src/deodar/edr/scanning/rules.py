@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, func, insert, select
 
-from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown, RulesProblem
 from deodar.edr.scanning import engine
 from deodar.edr.tables_response import yara_rules as table
+from deodar.kit.acting import actor
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, insert, select, update
 
-from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import NotKnown
 from deodar.edr.tables import endpoints
 from deodar.edr.tables_response import applied_states, desired_states
 from deodar.edr.tasking import numbers
+from deodar.kit.acting import actor
 from deodar.response import isolation
 from deodar.response.errors import OrderProblem
 from deodar.response.isolation import ISOLATION, KINDS, PREVENTION, Isolation, Settings

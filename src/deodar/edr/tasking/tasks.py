@@ -15,12 +15,12 @@ import msgspec
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from deodar.edr.acting import actor
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import AlreadyThere, NotKnown, OrderRefused
 from deodar.edr.tables import endpoints
 from deodar.edr.tables_response import tasks as table
 from deodar.edr.tasking import numbers
+from deodar.kit.acting import actor
 from deodar.response import kinds
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select, update
 
-from deodar.edr.acting import Actor, acting
 from deodar.edr.database import now_us, record
 from deodar.edr.tables_users import users
 from deodar.edr.users import lockout, passwords
@@ -18,6 +17,7 @@ from deodar.edr.users.errors import LoginRefused
 from deodar.edr.users.lockout import Attempt
 from deodar.edr.users.roles import Role
 from deodar.edr.users.sessions import Sessions
+from deodar.kit.acting import Actor, acting
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from deodar.edr.acting import Actor, acting, actor
+from deodar.kit.acting import Actor, acting, actor
 
 
 def test_without_anybody_set_it_is_who_runs_the_process():
