@@ -11,7 +11,7 @@ import itertools
 import re
 import tempfile
 import time
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import case, delete, func, insert, or_, select
@@ -19,6 +19,8 @@ from sqlalchemy import case, delete, func, insert, or_, select
 from deodar.edr.database import now_us, record
 from deodar.edr.errors import FeedProblem, NotKnown
 from deodar.edr.tables_response import reputation as table
+from deodar.kit import hash_lists
+from deodar.kit.hash_lists import VERDICTS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,14 +30,10 @@ if TYPE_CHECKING:
 
     from deodar.edr.database import Database
 
-Verdict = Literal["untrusted", "trusted"]
-VERDICTS: tuple[Verdict, ...] = ("untrusted", "trusted")
-"""The worst first."""
 UNKNOWN = "unknown"
 LOCAL = "local"
 MOST = 50_000_000
 """Entries of all lists together."""
-_HASH = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _BATCH = 500
 """Hashes in one statement; SQLite had a limit of 999 once."""
@@ -202,9 +200,10 @@ class Reputation:
 
 def checked_hash(text: str) -> str:
     """Return a hash in lower case; raises FeedProblem when it is neither MD5 nor SHA-256."""
-    if not _HASH.fullmatch(text):
-        raise FeedProblem(f"'{text[:80]}' is neither MD5 nor SHA-256 in hexadecimal")
-    return text.lower()
+    try:
+        return hash_lists.checked_hash(text)
+    except ValueError as error:
+        raise FeedProblem(str(error)) from error
 
 
 def check_source(source: str) -> None:
