@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import typing
-from inspect import getdoc
-from typing import Any, Literal
-
-import msgspec
-
 from deodar.siem.destinations.base import CommonSettings
 from deodar.siem.destinations.cef import key_of
 from deodar.siem.destinations.registry import KINDS
 from deodar.siem.destinations.trust import TlsSettings
+from deodar.siem.setting_tables import common, module_prose, settings_table
 from deodar.siem.storage.model import MODEL
 
 _HEAD = """# Destinations of a collector
@@ -27,7 +22,7 @@ name = "archive"
 kind = "file"
 path = "/var/log/deodar/events.jsonl"
 compression = "zstd"
-filter = "DeviceEventCategory == process AND SourceUserName == root"
+filter = "DeviceEventCategory = 'process' AND SourceUserName = 'root'"
 ```
 
 `deodar siem destination list` shows what became of the events of each, `deodar siem destination
@@ -52,56 +47,14 @@ check` whether it can be reached. The collector's metrics have the same counts.
 
 def page() -> str:
     """Return the page's text."""
-    parts = [_HEAD, "## Settings of every kind\n", _settings(CommonSettings, set())]
-    common = {field.name for field in msgspec.structs.fields(CommonSettings)}
+    parts = [_HEAD, "## Settings of every kind\n", settings_table(CommonSettings)]
     for name in sorted(KINDS):
         kind = KINDS[name]
-        parts += [f"## `{name}`: {kind.summary}\n", f"{_prose(kind.open)}\n"]
-        parts.append(_settings(kind.settings, common))
-    parts += ["## `tls`\n", _settings(TlsSettings, set())]
+        parts += [f"## `{name}`: {kind.summary}\n", f"{module_prose(kind.open)}\n"]
+        parts.append(settings_table(kind.settings, common(CommonSettings)))
+    parts += ["## `tls`\n", settings_table(TlsSettings)]
     parts += ["## Keys of the form `cef`\n", _keys()]
     return "\n".join(parts)
-
-
-def _settings(kind: type[msgspec.Struct], without: set[str]) -> str:
-    rows = ["| setting | value | default |", "|---|---|---|"]
-    hints = typing.get_type_hints(kind)
-    rows += [
-        f"| `{field.name}` | {_value(hints[field.name])} | {_default(field)} |"
-        for field in msgspec.structs.fields(kind)
-        if field.name not in without
-    ]
-    return f"{_doc(kind)}\n\n" + "\n".join(rows) + "\n"
-
-
-def _prose(opener: Any) -> str:
-    """Return the docstring of the module that a destination is in."""
-    return _doc(__import__(opener.__module__, fromlist=["_"]))
-
-
-def _doc(thing: Any) -> str:
-    return (getdoc(thing) or "").replace("``", "`")
-
-
-def _value(hint: Any) -> str:
-    if hint is bool:
-        return "true or false"
-    if typing.get_origin(hint) is Literal:
-        return ", ".join(f"`{value}`" for value in typing.get_args(hint))
-    if typing.get_origin(hint) is list:
-        return "list of texts"
-    if typing.get_origin(hint) is dict:
-        return "table of texts"
-    return {str: "text", int: "integer", float: "seconds"}.get(hint, "table, see below")
-
-
-def _default(field: msgspec.structs.FieldInfo) -> str:
-    if field.required:
-        return "required"
-    default = field.default if field.default is not msgspec.NODEFAULT else None
-    if default is None or default == "" or isinstance(default, msgspec.Struct):
-        return "empty"
-    return f"`{msgspec.json.encode(default).decode()}`"
 
 
 def _keys() -> str:
