@@ -32,14 +32,14 @@ class KedrqlError(DeodarError):
         self.line = text.count("\n", 0, position) + 1
         start = text.rfind("\n", 0, position) + 1
         self.column = position - start + 1
-        super().__init__(f"{self._head(text)}: {reason}\n{_pointed(text, start, position)}")
+        super().__init__(f"{self._head(text)}: {reason}\n{pointed(text, start, position)}")
 
     def _head(self, text: str) -> str:
         where = f"line {self.line}, column" if "\n" in text.strip() else "column"
         return f"filter, {where} {self.column}"
 
 
-def _pointed(text: str, start: int, position: int) -> str:
+def pointed(text: str, start: int, position: int) -> str:
     """Return the part of the line around the position, with a caret below the position."""
     end = text.find("\n", position)
     first = max(start, position - _BEFORE)

@@ -1,0 +1,1 @@
+"""What happens to normalized events before they leave: filter, enrich, aggregate, in this order."""

@@ -1,0 +1,1 @@
+"""Aggregation rules: many events that are alike become one that says how many they were."""

@@ -1,0 +1,1 @@
+"""Enrichment rules: what fills fields of events from elsewhere, one kind a file."""

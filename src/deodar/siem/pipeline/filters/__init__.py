@@ -1,0 +1,1 @@
+"""Conditions on normalized events: KUMA's condition language, read, checked and evaluated."""
