@@ -74,3 +74,18 @@ def test_a_name_is_returned_if_it_can_be_a_folders():
     assert check_name("kedr-1") == "kedr-1"
     with pytest.raises(SettingsError):
         check_name("..")
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"filters": [{"name": "f", "code": "Nam = 1"}]}, r"filters\[0\] \(f\): filter, column 1"),
+        ({"enrichment": [{"name": "e", "kind": "x"}]}, r"enrichment\[0\]\.kind"),
+        ({"aggregation": [{"name": "a", "identical": []}]}, r"aggregation\[0\]"),
+        ({"dictionaries": [{"name": "d"}]}, r"dictionaries\[0\]"),
+    ],
+)
+def test_a_stage_that_cannot_be_used_is_told_with_the_file(tmp_path, tables, words):
+    path = written(tmp_path, msgspec.structs.replace(COLLECTOR, **tables))
+    with pytest.raises(SettingsError, match=f"x.toml: {words}"):
+        load_collector(path)

@@ -142,7 +142,9 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
     lines.add_row("EDR server", ", ".join(settings.connector.servers()))
     lines.add_row("external id", settings.connector.external_id)
     lines.add_row("certificate", digest)
-    for field, count in msgspec.to_builtins(report.counts).items():
+    counts = msgspec.to_builtins(report.counts)
+    stages = counts.pop("stages")
+    for field, count in (counts | stages).items():
         lines.add_row(field, f"{count:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
     for one in report.destinations[1:]:  # the first one is the storage, which is above

@@ -11,6 +11,7 @@ from deodar.kit import settings as files
 from deodar.kit.errors import SettingsError
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check, server_url
 from deodar.siem.destinations.registry import read
+from deodar.siem.pipeline import settings as pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +73,8 @@ class CoreLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One collector. `journal_bytes` bounds what waits on disk for the core and the destinations.
 
-    `destinations` are tables as the registry of `deodar.siem.destinations` reads them.
+    `destinations` are tables as the registry of `deodar.siem.destinations` reads them; `filters`,
+    `enrichment`, `aggregation` and `dictionaries` those of `deodar.siem.pipeline.settings`.
     """
 
     name: str
@@ -84,6 +86,10 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     journal_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
     destinations: list[dict[str, Any]] = []
+    filters: list[dict[str, Any]] = []
+    enrichment: list[dict[str, Any]] = []
+    aggregation: list[dict[str, Any]] = []
+    dictionaries: list[dict[str, Any]] = []
 
 
 def load_siem(path: Path) -> SiemSettings:
@@ -109,6 +115,7 @@ def load_collector(path: Path) -> CollectorSettings:
     if settings.journal_bytes < 4 * settings.connector.max_body_bytes:
         raise SettingsError(f"{path}: journal_bytes must be 4 times connector.max_body_bytes")
     _check_destinations(settings, path)
+    pipeline.read(settings, where=str(path))
     return settings
 
 

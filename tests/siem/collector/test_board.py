@@ -7,6 +7,7 @@ from deodar.kit.directory import StateDirectory
 from deodar.siem.collector import board as boards
 from deodar.siem.collector.tally import Tally
 from deodar.siem.connectors.status import Status
+from deodar.siem.pipeline.counts import PipelineReport, RuleReport, StageCounts
 
 
 def board():
@@ -78,3 +79,14 @@ def test_a_report_from_before_there_were_destinations_is_read(tmp_path):
     del old["destinations"], old["counts"]["batches"]
     home.write(boards.FILE, msgspec.json.encode(old))
     assert boards.saved(home).destinations == ()
+
+
+def test_the_metrics_show_what_the_stages_did():
+    made = board()
+    made.counts.stages += StageCounts(filtered=3, aggregated_in=9)
+    made.pipeline = PipelineReport((RuleReport("names", {"from_cache": 4}),), windows=2)
+    text = generate_latest(boards.metrics(made.report())).decode()
+    assert 'deodar_collector_events_total{stage="filtered"} 3.0' in text
+    assert 'deodar_collector_events_total{stage="aggregated_in"} 9.0' in text
+    assert 'deodar_collector_enrichment_total{outcome="from_cache",rule="names"} 4.0' in text
+    assert "deodar_collector_aggregation_windows 2.0" in text

@@ -7,6 +7,7 @@ from deodar.siem.collector.board import Board
 from deodar.siem.collector.core_client import CoreClient
 from deodar.siem.collector.delivery import Delivery
 from deodar.siem.collector.prepare import Prepared
+from deodar.siem.pipeline.counts import StageCounts
 from deodar.tls.contexts import pinned_client
 
 LETTER = DeadLetter("bad", "$.x", 3, b"raw", "https://edr:443")
@@ -65,3 +66,11 @@ async def test_a_batch_without_rows_is_not_sent(tmp_path):
     )
     assert asked == []
     assert board.counts.dead == letters.count == 1
+
+
+async def test_what_the_stages_did_is_counted_with_the_batch(tmp_path):
+    stages = StageCounts(filtered=2, aggregated_in=3)
+    prepared = batch(normalized=10, stages=stages)
+    script = lambda _asked: Reply(200, b'{"rows": 5}')  # noqa: E731
+    _, _, board = await deliver(tmp_path, script, prepared)
+    assert (board.counts.normalized, board.counts.stages) == (10, stages)

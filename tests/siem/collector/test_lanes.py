@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import msgspec
 import pytest
@@ -36,8 +37,8 @@ async def harbour(tmp_path):
         await harbour.close()
 
 
-def opened(tmp_path, harbour, board, *tables):
-    settings = msgspec.structs.replace(COLLECTOR, destinations=list(tables))
+def opened(tmp_path, harbour, board, *tables, **stages):
+    settings = msgspec.structs.replace(COLLECTOR, destinations=list(tables), **stages)
     letters = DeadLetterStore(tmp_path / "letters")
     home = StateDirectory(tmp_path)
     return open_lanes(home, settings, harbour.desk, board, letters, Storage(board))
@@ -46,7 +47,7 @@ def opened(tmp_path, harbour, board, *tables):
 async def test_each_destination_gets_every_event_and_reports_it(tmp_path, harbour):
     board = Board("kedr", 1)
     second = {**FILE, "name": "cef", "path": "events.cef", "form": "cef"}
-    picked = {**FILE, "name": "picked", "path": "picked", "filter": "Name == nothing"}
+    picked = {**FILE, "name": "picked", "path": "picked", "filter": "Name = 'nothing'"}
     async with opened(tmp_path, harbour, board, FILE, second, picked) as lanes:
         await harbour.put(5)
         task = asyncio.create_task(lanes.run())
@@ -74,4 +75,28 @@ async def test_what_cannot_be_opened_is_told_before_anything_begins(tmp_path, ha
     }  # fmt: skip
     with pytest.raises(SettingsError, match="absent"):
         async with opened(tmp_path, harbour, Board("x", 1), FILE, broken):
+            pass
+
+
+async def test_windows_of_aggregation_close_while_nothing_comes(tmp_path, harbour):
+    board = Board("kedr", 1)
+    rule = {"name": "all", "identical": ["DeviceVendor"], "lifetime": 1.0}
+    async with opened(tmp_path, harbour, board, FILE, aggregation=[rule]) as lanes:
+        await harbour.put(5)
+        task = asyncio.create_task(lanes.run())
+        await until(lambda: board.counts.stored and lanes.pipeline().windows == 0)
+        await until(lambda: all(one.waiting == 0 for one in lanes.reports()))
+        task.cancel()
+        await asyncio.wait({task})
+    lines = (tmp_path / "events.jsonl").read_bytes().splitlines()
+    events = [json.loads(line) for line in lines]
+    assert sum(event["BaseEventCount"] for event in events) == 50
+    assert {event["AggregationRuleName"] for event in events} == {"all"}
+    assert board.counts.stored == len(events)
+
+
+async def test_a_rule_that_cannot_be_opened_is_told(tmp_path, harbour):
+    rule = {"name": "where", "kind": "geoip", "file": "absent.mmdb"}
+    with pytest.raises(SettingsError, match=r"enrichment rule where: file: .*absent\.mmdb"):
+        async with opened(tmp_path, harbour, Board("x", 1), enrichment=[rule]):
             pass

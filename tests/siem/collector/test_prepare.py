@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from tests.siem.pipeline.source import Source
 
 from deodar.columnar.program import compile as compile_spec
 from deodar.events.builders import EventBuilder
 from deodar.kit.body import decode
-from deodar.kit.journal import Record
+from deodar.kit.journal import Journal, JournalError, Record
 from deodar.siem.collector.prepare import PACKING, Preparer, Stamp, without_collection
 from deodar.siem.collector.record import RecordHeader, encode
 from deodar.siem.normalizers import loader
+from deodar.siem.pipeline.settings import open_line, read
 from deodar.siem.storage.model import MODEL
 
 FETCHED_US = 1_795_310_453_954_321
@@ -105,3 +108,57 @@ def test_a_reset_and_an_empty_answer_have_nothing_to_store(preparer):
         preparer.prepare(record(answer([]))),
     ):
         assert (prepared.payload, prepared.letters, prepared.rows) == (None, (), 0)
+
+
+def staged(tmp_path, journal, **tables):
+    empty = {"filters": [], "enrichment": [], "aggregation": [], "dictionaries": []}
+    settings = read(SimpleNamespace(**(empty | tables)), "here")
+    line = open_line(settings, tmp_path, Source(journal), 1 << 30)
+    return Preparer(compile_spec(loader.load("kedr")), STAMP, IDENTITY, line)
+
+
+def test_the_stages_work_on_what_was_normalized(tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        events = EventBuilder(7).events(60)
+        made = staged(
+            tmp_path,
+            journal,
+            filters=[{"name": "f", "code": "DeviceEventCategory != 'process'"}],
+            enrichment=[{"name": "e", "kind": "constant", "target": "Reason", "constant": "x"}],
+        )
+        prepared = made.prepare(record(answer(events), number=1))
+        found = rows(prepared)
+        assert prepared.normalized == 60
+        assert 0 < prepared.rows == len(found) == 60 - prepared.stages.filtered < 60
+        assert {row["Reason"] for row in found} == {"x"}
+        assert all(row["DeviceEventCategory"] != "process" for row in found)
+
+
+def test_what_comes_out_of_aggregation_has_the_collectors_columns_and_ids_of_its_own(tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        rule = {"name": "a", "identical": ["DeviceEventCategory"], "threshold": 10}
+        made = staged(
+            tmp_path, journal, aggregation=[{**rule, "filter": "DeviceEventCategory = 'process'"}]
+        )
+        body = answer(EventBuilder(7).events(200))
+        journal.append(b"", body)
+        prepared = made.prepare(record(body, number=1))
+        found = rows(prepared)
+        assert made.prepare(record(body, number=1)).payload == prepared.payload
+        out = [row for row in found if row["Type"] == 2]
+        assert {row["BaseEventCount"] for row in out} == {10}
+        assert {row["DeviceEventCategory"] for row in out} == {"process"}
+        assert len({row["ID"] for row in found}) == len(found)
+        assert {row["BatchTime"] for row in found} == {found[0]["BatchTime"]}
+        assert prepared.stages.aggregated_out == len(out) > 0
+        tick = made.prepare(record(b"", kind="tick", number=2))
+        assert (tick.rows, tick.stages.aggregated_out) == (0, 0)  # no time has gone by
+
+
+def test_a_journal_that_refuses_is_no_fault_of_the_record(tmp_path):
+    with Journal(tmp_path / "journal") as journal:
+        made = staged(tmp_path, journal, aggregation=[{"name": "a", "identical": ["Name"]}])
+        made._line.aggregation._ledger._entries._max_bytes = 1 << 16  # the disk's end, here
+        with pytest.raises(JournalError):  # noqa: PT012  the loop is what fills it
+            for number in range(1, 1000):
+                made.prepare(record(answer(EventBuilder(number).events(50)), number=number))

@@ -8,6 +8,8 @@ from tests.siem.collector.test_prepare import STAMP, answer, record
 
 from deodar.columnar.program import compile as compile_spec
 from deodar.events.builders import EventBuilder
+from deodar.kit.journal import JournalFull, JournalUnavailable
+from deodar.siem.collector import workshop as workshops
 from deodar.siem.collector.prepare import Preparer
 from deodar.siem.collector.workshop import Workshop
 from deodar.siem.normalizers import loader
@@ -75,3 +77,18 @@ async def test_one_that_is_cancelled_takes_nothing_from_the_others(preparer):
     await asyncio.sleep(0)
     gone.cancel()
     assert (await waits).rows == 20
+
+
+async def test_what_cannot_be_made_durable_is_tried_again(preparer, monkeypatch):
+    monkeypatch.setattr(workshops, "_TRY_AGAIN", 0.01)
+    troubles = [JournalFull("full"), JournalUnavailable("no disk")]
+
+    class Hindered(Watched):
+        def prepare(self, record):
+            if troubles:
+                raise troubles.pop()
+            return super().prepare(record)
+
+    (first,) = records(1)
+    assert (await Workshop(Hindered(), keep=0).prepared(first)).rows == 20
+    assert troubles == []

@@ -39,7 +39,7 @@ async def test_what_is_opened_is_what_was_named(tmp_path):
         ({"path": ""}, r"destinations\[0\]\.path: give the name"),
         ({"name": "storage"}, "is the SIEM's own"),
         ({"name": "a/b"}, "cannot name a destination"),
-        ({"filter": "Nam == x"}, r"filter: .*did you mean Name\?"),
+        ({"filter": "Nam = 'x'"}, r"filter: .*did you mean Name\?"),
         ({"timeout": 0}, "timeout"),
         ({"rotate_bytes": -1}, "rotate_bytes"),
     ],

@@ -17,6 +17,7 @@ from deodar.siem.collector import tally
 from deodar.siem.collector.tally import DestinationReport
 from deodar.siem.connectors.status import Status
 from deodar.siem.destinations.base import STORAGE
+from deodar.siem.pipeline.counts import NOTHING, PipelineReport, StageCounts
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
@@ -27,7 +28,7 @@ COLOURS = ("green", "yellow", "red")
 
 class Counts(msgspec.Struct):
     """Events since the collector's start; `answers` and `bytes` are of the EDR server, `batches`
-    those that are stored.
+    those that are stored, `stages` what became of them in the pipeline.
     """  # noqa: D205
 
     answers: int = 0
@@ -38,6 +39,7 @@ class Counts(msgspec.Struct):
     dead: int = 0
     aside: int = 0
     batches: int = 0
+    stages: StageCounts = NOTHING
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ class Report(msgspec.Struct, frozen=True):
     started: float
     pid: int
     destinations: tuple[DestinationReport, ...] = ()
+    pipeline: PipelineReport = PipelineReport()
 
 
 class Board:
@@ -71,6 +74,7 @@ class Board:
         self.waiting = 0
         self.journal_bytes = 0
         self.destinations: tuple[DestinationReport, ...] = ()
+        self.pipeline = PipelineReport()
         self._last_error = ""
         self._last_error_time = 0.0
         self._last_stored = 0.0
@@ -126,6 +130,7 @@ class Board:
             started=self._started,
             pid=self._pid,
             destinations=self.destinations,
+            pipeline=self.pipeline,
         )
 
 
@@ -166,6 +171,8 @@ def metrics(report: Report) -> CollectorRegistry:
     )
     for stage in ("received", "normalized", "stored", "dead"):
         events.labels(stage).inc(getattr(report.counts, stage))
+    for stage, count in msgspec.structs.asdict(report.counts.stages).items():
+        events.labels(stage).inc(count)
     _count(registry, "answers", "Answers of the EDR server", report.counts.answers)
     _count(registry, "answer_bytes", "Bytes of those answers", report.counts.bytes)
     _count(registry, "bodies_aside", "Answers that could not be used", report.counts.aside)
@@ -176,8 +183,19 @@ def metrics(report: Report) -> CollectorRegistry:
     )
     for name in COLOURS:
         colour.labels(name).set(name == report.status.colour)
+    _add_pipeline(registry, report.pipeline)
     tally.add_metrics(registry, report.destinations)
     return registry
+
+
+def _add_pipeline(registry: CollectorRegistry, report: PipelineReport) -> None:
+    _gauge(registry, "aggregation_windows", "Windows of aggregation that are open", report.windows)
+    labels = ["rule", "outcome"]
+    text = "What enrichment rules did, by outcome"
+    enrichment = Counter("deodar_collector_enrichment", text, labels, registry=registry)
+    for rule in report.rules:
+        for outcome, count in rule.counts.items():
+            enrichment.labels(rule.name, outcome).inc(count)
 
 
 def _count(registry: CollectorRegistry, name: str, text: str, value: int) -> None:

@@ -39,7 +39,8 @@ class Delivery:
     async def deliver(self, prepared: Prepared) -> None:
         """Have a batch stored and its dead letters kept; returns when both are durable."""
         self._board.counts.received += prepared.received
-        self._board.counts.normalized += prepared.rows
+        self._board.counts.normalized += prepared.normalized
+        self._board.counts.stages += prepared.stages
         await self._keep(prepared.letters, prepared.batch_id)
         if prepared.payload is None:
             return

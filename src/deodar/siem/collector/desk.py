@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deodar.kit.journal import JournalFull, JournalUnavailable, Record
 from deodar.kit.logging import logger
@@ -16,7 +16,7 @@ from deodar.siem.collector.prepare import count_events
 from deodar.siem.collector.record import RecordHeader, encode, saved_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
 
     from deodar.kit.journal import Journal
     from deodar.siem.connectors.kata_edr import Deliver
@@ -88,8 +88,25 @@ class Desk:
         header = RecordHeader("reset", self._source, self.token, None, "", now, has_events=False)
         await self._chained(header, b"")
 
+    async def tick(self) -> None:
+        """Record that time goes on though nothing came; the stream stays where it is."""
+        await self._owned(self._append_tick())
+
+    async def _append_tick(self) -> None:
+        async with self._lock:
+            now = time.time_ns() // 1000
+            header = RecordHeader(
+                "tick", self._source, self.token, self.token, "", now, has_events=False
+            )
+            await self._append_durably(encode(header), b"")
+            self._tell_appended()
+
     async def _chained(self, header: RecordHeader, body: bytes) -> None:
-        task = asyncio.create_task(self._append(header, body))
+        await self._owned(self._append(header, body))
+
+    async def _owned(self, append: Coroutine[Any, Any, None]) -> None:
+        """Finish an append even if its caller is cancelled."""
+        task = asyncio.create_task(append)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.shield(task)
@@ -101,8 +118,11 @@ class Desk:
                 return
             await self._append_durably(encode(header), body)
             self.token = header.token_after
-            self._appended.set()
-            self._appended = asyncio.Event()  # each event is for those who wait at one moment
+            self._tell_appended()
+
+    def _tell_appended(self) -> None:
+        self._appended.set()
+        self._appended = asyncio.Event()  # each event is for those who wait at one moment
 
     async def _append_durably(self, header: bytes, body: bytes) -> None:
         while True:
@@ -132,6 +152,10 @@ class Desk:
             if records:
                 return records
             await _limited_wait(appended)
+
+    def read(self, after: int) -> Iterator[Record]:
+        """Yield the records behind a number that are not done with, oldest first."""
+        return self._journal.read(after)
 
     def _read(self, number: int) -> list[Record]:
         records: list[Record] = []

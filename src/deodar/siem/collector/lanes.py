@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from deodar.siem.destinations import registry
 from deodar.siem.destinations.base import STORAGE
 from deodar.siem.destinations.selection import Selection
 from deodar.siem.normalizers import loader
+from deodar.siem.pipeline import settings as pipeline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
     from deodar.siem.collector.desk import Desk
     from deodar.siem.collector.tally import DestinationReport
     from deodar.siem.destinations.base import CommonSettings, Destination
+    from deodar.siem.pipeline.counts import PipelineReport
+    from deodar.siem.pipeline.line import Line
     from deodar.siem.settings import CollectorSettings
 
+TICK_SECONDS = 1.0
 _SHARED = 4  # prepared records that are kept for destinations that are not quite as far
 
 
@@ -46,8 +51,16 @@ class Lanes:
     """All lanes; `run` works until cancelled."""
 
     def __init__(
-        self, storage: Lane, outlets: Sequence[_Outlet], workshop: Workshop, board: Board
+        self,
+        storage: Lane,
+        outlets: Sequence[_Outlet],
+        workshop: Workshop,
+        board: Board,
+        line: Line,
+        desk: Desk,
     ) -> None:
+        self._line = line
+        self._desk = desk
         self._storage = storage
         self._outlets = outlets
         self._workshop = workshop
@@ -57,13 +70,26 @@ class Lanes:
         """Deliver what is in the journal and what comes into it."""
         await self._workshop.warm_up()
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick())
             for lane in (self._storage, *(outlet.lane for outlet in self._outlets)):
                 group.create_task(lane.run())
+
+    async def _tick(self) -> None:
+        """Let time go on for windows of aggregation that wait for nothing else."""
+        stage = self._line.aggregation
+        while stage is not None:
+            await asyncio.sleep(TICK_SECONDS)
+            if stage.is_due(time.time_ns() // 1000):
+                await self._desk.tick()
 
     @property
     def waiting(self) -> int:
         """Answers that are not in the store."""
         return self._storage.waiting
+
+    def pipeline(self) -> PipelineReport:
+        """Return the state of the stages between normalizing and the destinations."""
+        return self._line.report()
 
     def reports(self) -> tuple[DestinationReport, ...]:
         """Return the state of each destination, the storage's first."""
@@ -88,7 +114,9 @@ async def open_lanes(
     wanted = [one for one in read if one.enabled]
     stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
     program = compile_spec(loader.load(settings.normalizer))
-    workshop = Workshop(Preparer(program, stamp, desk.identity), _SHARED if wanted else 0)
+    stages = pipeline.read(settings, settings.name)
+    line = pipeline.open_line(stages, home.path, desk, settings.journal_bytes)
+    workshop = Workshop(Preparer(program, stamp, desk.identity, line), _SHARED if wanted else 0)
     names = [STORAGE, *(one.name for one in wanted)]
     positions = Positions(home.path / "journal", desk, names)
     outlets: list[_Outlet] = []
@@ -97,14 +125,15 @@ async def open_lanes(
         for one in wanted:
             destination = registry.open_destination(one, home.path)
             tally = Tally(one.name, one.kind)
-            selection = Selection(one.filter)
+            selection = Selection(one.filter, line.tables)
             courier = Courier(one.name, destination, selection, letters, tally, board.error)
             most = one.buffer_bytes or settings.journal_bytes // 2
             limits = Limits(most, one.buffer_seconds, courier.gave_up)
             lane = Lane(one.name, desk, workshop, courier, positions, board.error, limits)
             outlets.append(_Outlet(one, destination, tally, lane))
-        yield Lanes(storage, outlets, workshop, board)
+        yield Lanes(storage, outlets, workshop, board, line, desk)
     finally:
         for outlet in outlets:
             await outlet.destination.close()
         positions.close()
+        line.close()

@@ -17,8 +17,12 @@ from deodar.columnar.dead_letters import DeadLetter
 from deodar.columnar.envelope import salvage, split
 from deodar.columnar.errors import EnvelopeError
 from deodar.kit.body import encode
+from deodar.kit.journal import JournalError
 from deodar.kit.logging import logger
 from deodar.siem.collector.record import batch_id, decode, event_ids
+from deodar.siem.pipeline.counts import NOTHING, StageCounts
+from deodar.siem.pipeline.frame import joined
+from deodar.siem.pipeline.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from deodar.siem.collector.record import RecordHeader
 
 BASE_EVENT = 1
+MADE = 1 << 31
+"""The first number of events that a record's answer did not have."""
+_NO_EVENTS = pa.RecordBatch.from_pydict({})
 PACKING: Literal["zstd"] = "zstd"
 PACKING_LEVEL = -1  # packing at a gigabyte a second costs less than encrypting what it saves
 _log = logger("siem.collector")
@@ -46,9 +53,10 @@ class Stamp:
 class Prepared:
     """One record, ready to be handed over.
 
-    `events` are the normalized events, and `payload` the same as an Arrow IPC stream of `rows` rows
-    packed as `PACKING`; both are None when there are none. `received` counts the events that were
-    in the answer; `fetched_us` is when it was fetched, µs since the epoch.
+    `events` are those that leave the pipeline, and `payload` the same as an Arrow IPC stream of
+    `rows` rows packed as `PACKING`; both are None when there are none. `received` counts the events
+    that were in the answer, `normalized` those that could be normalized, and `stages` what became
+    of them; `fetched_us` is when it was fetched, µs since the epoch.
     """
 
     number: int
@@ -57,6 +65,8 @@ class Prepared:
     payload: bytes | None = None
     rows: int = 0
     received: int = 0
+    normalized: int = 0
+    stages: StageCounts = NOTHING
     letters: tuple[DeadLetter, ...] = ()
     body: bytes = b""
     events: pa.RecordBatch | None = None
@@ -66,7 +76,11 @@ class Prepared:
 class Preparer:
     """Prepares the records of one journal with one normalizer."""
 
-    def __init__(self, program: Program, stamp: Stamp, journal_identity: str) -> None:
+    def __init__(
+        self, program: Program, stamp: Stamp, journal_identity: str, line: Line | None = None
+    ) -> None:
+        """`line` are the stages behind normalizing, none if it is not given."""
+        self._line = line or Line()
         self._program = program
         self._stamp = stamp
         self._identity = journal_identity
@@ -76,10 +90,20 @@ class Preparer:
         self._program.run([b'{"EventType":"process"}', b"{"])
 
     def prepare(self, record: Record) -> Prepared:
-        """Return what becomes of a record; whatever is wrong with it becomes dead letters."""
+        """Return what becomes of a record; whatever is wrong with it becomes dead letters.
+
+        Raises JournalError when what the stages have to note cannot be made durable now.
+        """
+        for earlier in self._line.missed(record.number):
+            self._prepared(earlier)
+        return self._prepared(record)
+
+    def _prepared(self, record: Record) -> Prepared:
         batch = batch_id(self._identity, record.number)
         try:
             return self._prepare(record, batch)
+        except JournalError:
+            raise
         except Exception as error:  # noqa: BLE001 - one record must never stop the stream
             _log.exception("a record could not be prepared", batch_id=batch)
             reason = f"the normalizer failed: {type(error).__name__}: {error}"
@@ -89,25 +113,45 @@ class Preparer:
     def _prepare(self, record: Record, batch: str) -> Prepared:
         header = decode(record.header)
         if header.kind != "answer" or not header.has_events:
-            return Prepared(record.number, batch, header.url, fetched_us=header.fetched_us)
+            empty = Prepared(record.number, batch, header.url, fetched_us=header.fetched_us)
+            return self._passed(empty, _NO_EVENTS, [], header, b"")
         events, broken = _events(record.body)
         outcome = self._program.run(events)
         letters = [replace_source(letter, header.url) for letter in (*broken, *outcome.dead)]
-        rows = outcome.batch.num_rows
         prepared = Prepared(
             record.number,
             batch,
             header.url,
-            rows=rows,
             received=len(events) + len(broken),
+            normalized=outcome.batch.num_rows,
             letters=tuple(letters),
             fetched_us=header.fetched_us,
         )
-        if not rows:
+        return self._passed(prepared, outcome.batch, outcome.rows, header, record.body)
+
+    def _passed(
+        self,
+        prepared: Prepared,
+        events: pa.RecordBatch,
+        rows: list[int],
+        header: RecordHeader,
+        body: bytes,
+    ) -> Prepared:
+        """Return what leaves the stages: the events that came, and those that were made of others.
+
+        The latter are numbered from `MADE` on, so that their ids are like no other's.
+        """
+        if events.num_rows:
+            events = self._stamped(events, rows, header, prepared.batch_id)
+        elif self._line.is_idle:
             return prepared
-        stamped = self._stamped(outcome.batch, outcome.rows, header, batch)
-        payload = encode(stream(stamped), PACKING, PACKING_LEVEL)
-        return replace(prepared, payload=payload, body=record.body, events=stamped)
+        passed = self._line.run(events, rows, prepared.number, header.fetched_us)
+        leaving = passed.events
+        if passed.added is not None:
+            numbers = list(range(MADE, MADE + passed.added.num_rows))
+            added = self._stamped(passed.added, numbers, header, prepared.batch_id)
+            leaving = added if leaving is None else joined(leaving, added)
+        return _leaving(replace(prepared, stages=passed.counts), leaving, body)
 
     def _stamped(
         self, events: pa.RecordBatch, rows: list[int], header: RecordHeader, batch: str
@@ -127,6 +171,14 @@ class Preparer:
             "BatchTime": _repeated(fetched_ms, pa.timestamp("ms", "UTC"), count),
         }
         return pa.RecordBatch.from_pydict({**service, **columns})
+
+
+def _leaving(prepared: Prepared, events: pa.RecordBatch | None, body: bytes) -> Prepared:
+    """Return what is prepared with the events that leave, if any."""
+    if events is None:
+        return prepared
+    payload = encode(stream(events), PACKING, PACKING_LEVEL)
+    return replace(prepared, payload=payload, rows=events.num_rows, body=body, events=events)
 
 
 def _repeated(value: object, kind: pa.DataType, count: int) -> pa.Array:

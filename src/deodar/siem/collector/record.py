@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 class RecordHeader(msgspec.Struct, frozen=True):
     """What is known of one record; `fetched_us` is µs since the epoch.
 
+    A tick has nothing but its time: it closes windows of aggregation while nothing comes.
+
     `source` names the stream that the tokens belong to.
     """
 
-    kind: Literal["answer", "reset"]
+    kind: Literal["answer", "reset", "tick"]
     source: str
     token_before: str | None
     token_after: str | None

@@ -145,6 +145,7 @@ class Collector:
         """Return the collector's present state."""
         self._board.waiting = self._lanes.waiting
         self._board.destinations = self._lanes.reports()
+        self._board.pipeline = self._lanes.pipeline()
         self._board.journal_bytes = self._desk.bytes_used
         return self._board.report()
 

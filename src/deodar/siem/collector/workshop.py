@@ -8,11 +8,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from deodar.kit.journal import JournalError
+from deodar.kit.logging import logger
 from deodar.siem.collector.prepare import without_collection
 
 if TYPE_CHECKING:
     from deodar.kit.journal import Record
     from deodar.siem.collector.prepare import Prepared, Preparer
+
+_TRY_AGAIN = 2.0
+_log = logger("siem.collector")
 
 
 class Workshop:
@@ -40,4 +45,9 @@ class Workshop:
 
     async def _prepare(self, record: Record) -> Prepared:
         async with self._turn:
-            return await asyncio.to_thread(without_collection, self._preparer, record)
+            while True:
+                try:
+                    return await asyncio.to_thread(without_collection, self._preparer, record)
+                except JournalError as error:  # what it has to note cannot be made durable yet
+                    _log.warning("preparing waits", reason=str(error))
+                    await asyncio.sleep(_TRY_AGAIN)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from deodar.kedrql import KedrqlError
 from deodar.kit.errors import SettingsError
-from deodar.siem.destinations.selection import Selection
+from deodar.siem.destinations.selection import check_filter
 from deodar.siem.errors import DestinationRefused
+from deodar.siem.pipeline.errors import FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class CommonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every destination has. `filter` is KEDRQL on normalized fields, empty for all events.
+    """What every destination has. `filter` is a condition on events, empty for all of them.
 
     `buffer_bytes` bounds what it may hold of the collector's journal (0: half of the journal),
     `buffer_seconds` how old what it holds may be (0: any age); beyond, the oldest is given up for
@@ -56,8 +56,8 @@ class CommonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 f"-, and not {STORAGE!r}, which is the SIEM's own"
             )
         try:
-            Selection(self.filter)
-        except KedrqlError as error:
+            check_filter(self.filter)
+        except FilterError as error:
             return f"filter: {error}"
         return ""
 

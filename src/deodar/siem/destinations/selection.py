@@ -1,72 +1,44 @@
-"""Which events a destination gets: a filter in KEDRQL over the fields of normalized events.
-
-Fields are those of the event model; ``Extra.NAME`` is a field that the normalizer had no place
-for. Fractions cannot be compared. What a field does not hold counts as empty, as in any KEDRQL.
-"""
+"""Which events a destination gets: a condition in the same language as the collector's filters."""
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from deodar import kedrql
-from deodar.events import Field
-from deodar.siem.destinations.forms import rows
-from deodar.siem.storage.model import MODEL
+from deodar.siem.pipeline.dictionaries import NO_DICTIONARIES
+from deodar.siem.pipeline.errors import RuleError
+from deodar.siem.pipeline.filters.filter import Filter
+from deodar.siem.pipeline.filters.parser import parse
+from deodar.siem.pipeline.frame import EventFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_KINDS: dict[str, Literal["string", "integer", "strings"]] = {
-    "string": "string", "integer": "integer", "time": "integer", "strings": "strings",
-}  # fmt: skip
-_MAPS = tuple(f"{name}." for name, field in MODEL.items() if field.kind == "map")
+    from deodar.siem.pipeline.filters.operators import Tables
 
 
-class _ModelNames:
-    """The event model's fields, for the parser of filters."""
-
-    def __init__(self) -> None:
-        found = {
-            name: _field(name, _KINDS[field.kind])
-            for name, field in MODEL.items()
-            if field.kind in _KINDS
-        }
-        self.fields: Mapping[str, Field] = MappingProxyType(found)
-
-    def field(self, name: str) -> Field | None:
-        """Return the field of exactly that name, or one of a map's, or None."""
-        if name.startswith(_MAPS) and name.count(".") == 1:
-            return _field(name, "string")
-        return self.fields.get(name)
-
-
-def _field(name: str, kind: Literal["string", "integer", "strings"]) -> Field:
-    return Field(name, kind, None, "", "deodar", certain=True, group="")
-
-
-_NAMES = _ModelNames()
+def check_filter(text: str) -> None:
+    """Raise FilterError when a destination's filter cannot be understood."""
+    if text:
+        parse(text)
 
 
 class Selection:
     """A filter, ready to be used."""
 
-    def __init__(self, text: str) -> None:
-        """Read a filter, empty for all events; raises KedrqlError."""
-        expression = kedrql.parse(text, _NAMES) if text else None
-        self._passes = kedrql.predicate(expression) if expression else None
-        self._columns = (
-            {name.split(".")[0] for name in kedrql.fields(expression)} if expression else set()
-        )
+    def __init__(self, text: str, tables: Tables = NO_DICTIONARIES.tables) -> None:
+        """Read a filter, empty for all events; `tables` are the collector's dictionaries.
+
+        Raises FilterError, or RuleError when a dictionary is not there.
+        """
+        try:
+            self._filter = Filter(parse(text) if text else None, tables)
+        except ValueError as error:
+            raise RuleError(f"filter of a destination: {error}") from error
 
     def of(self, events: pa.RecordBatch) -> pa.RecordBatch:
         """Return the events that pass."""
-        if self._passes is None:
+        if self._filter.is_open:
             return events
-        seen = events.select([name for name in events.schema.names if name in self._columns])
-        passes = self._passes
-        if not seen.num_columns:
-            return events if passes({}) else events.slice(0, 0)
-        return events.filter(pa.array([passes(event) for event in rows(seen)], pa.bool_()))
+        mask = self._filter.mask(EventFrame(events, np.arange(events.num_rows)))
+        return events if mask is None or mask.all() else events.filter(pa.array(mask))
