@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAMES = (
-    "normalization", "ingest", "events_api", "whole_way", "agent_path", "agent_cost", "calls_cost",
-    "files_flood", "agent_idle", "hashing",
+    "normalization", "pipeline", "ingest", "events_api", "whole_way", "agent_path", "agent_cost",
+    "calls_cost", "files_flood", "agent_idle", "hashing",
 )  # fmt: skip
 LONGEST = 1800
 

@@ -13,14 +13,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
 PAGES = {
+    "aggregation.md": "deodar.siem.pipeline.aggregation.reference",
     "agent-events.md": "deodar.agent.journal.reference",
     "agent-settings.md": "deodar.tasks.reference",
     "command-line.md": "command_line",
     "destinations.md": "deodar.siem.destinations.reference",
+    "enrichment.md": "deodar.siem.pipeline.enrichment.reference",
     "events.md": "deodar.events.reference",
     "edr-api.md": "deodar.edr.api.reference",
     "edr-openapi.json": "deodar.edr.api.openapi",
     "event-model.md": "deodar.siem.storage.reference",
+    "filter-language.md": "deodar.siem.pipeline.filters.reference",
     "kata-conformance.md": "tests.conformance.page",
     "kernels.md": "tests.kernels.page",
     "kesl-control.md": "deodar.agent.kesl_control",

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from deodar.kit import logging as logs
-from deodar.siem import cli_collector, cli_destination, control
+from deodar.siem import cli_collector, cli_destination, cli_filter, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -40,6 +40,7 @@ app.add_typer(cli_collector.app, name="collector", help="Collectors: make, run, 
 app.add_typer(
     cli_destination.app, name="destination", help="Destinations of collectors: list, check."
 )
+app.add_typer(cli_filter.app, name="filter", help="Conditions on events: check, try.")
 
 Edr = Annotated[
     list[str],
