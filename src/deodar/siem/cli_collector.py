@@ -146,7 +146,11 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
     stages = counts.pop("stages")
     for field, count in (counts | stages).items():
         lines.add_row(field, f"{count:,}")
+    lines.add_row("open windows", f"{report.pipeline.windows:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
+    for rule in report.pipeline.rules:
+        done = ", ".join(f"{count:,} {name}" for name, count in rule.counts.items() if count)
+        lines.add_row(f"rule {rule.name}", plain(done or "nothing yet"))
     for one in report.destinations[1:]:  # the first one is the storage, which is above
         lines.add_row(f"destination {one.name}", _destination(one))
     lines.add_row("last stored", when(report.last_stored_time))

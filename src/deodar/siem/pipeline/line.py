@@ -1,9 +1,9 @@
-"""The stages that normalized events pass before they leave, in this order, which is fixed:
+"""The stages that normalized events pass before they leave: filter, enrich, aggregate.
 
-filter, so that nothing is done for events that are dropped; enrich, so that aggregation can group
-by what was added and its result needs nothing more; aggregate, last, so that what leaves is final.
-A stage that is not used costs nothing.
-"""  # noqa: D415
+The order is fixed. Filters come first, so that nothing is done for events that are dropped, and
+aggregation last, so that it can group by what enrichment added and what leaves is final. A stage
+that is not used costs nothing.
+"""
 
 from __future__ import annotations
 

@@ -169,9 +169,16 @@ def test_restarted_at_random_places_every_event_is_counted_once(tmp_path, source
     assert counted == Counter("".join(one.body.decode() for one in source.journal.read()))
 
 
-def aggregating(home, *rules):
+RULE = {
+    "name": "by category",
+    "identical": ["DeviceEventCategory", "Extra.Stage"],
+    "lifetime": 2.0,
+}
+
+
+def staged(home, **tables):
     settings = files.load(home.path / "collector.toml", CollectorSettings)
-    changed = msgspec.structs.replace(settings, aggregation=list(rules))
+    changed = msgspec.structs.replace(settings, **tables)
     home.write("collector.toml", files.dump(changed).encode())
 
 
@@ -181,10 +188,17 @@ async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector
     events = [msgspec.json.encode(one) for page in edr.events for one in page]
     batch = compile_spec(loader.load("kedr")).run(events).batch
     expected = Counter(batch.column("DeviceEventCategory").to_pylist())
+    dropped = expected.pop("filechange")
     async with ScriptedServer(edr, tmp_path) as server:
         home = core.collector(server.url, pins=(server.pin,))
-        table = {"name": "by category", "identical": ["DeviceEventCategory"], "lifetime": 2.0}
-        aggregating(home, {**table, "threshold": 37, "sum": ["DestinationPort"]})
+        staged(
+            home,
+            filters=[{"name": "all but one", "code": "DeviceEventCategory != 'filechange'"}],
+            enrichment=[
+                {"name": "e", "kind": "constant", "target": "Extra.Stage", "constant": "enriched"}
+            ],
+            aggregation=[{**RULE, "threshold": 37, "sum": ["DestinationPort"]}],
+        )
         kills = 0
         while kills < 5:
             child = await asyncio.to_thread(collector_process, home)
@@ -194,7 +208,8 @@ async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector
         await asyncio.to_thread(collector_process, home)
         sql = (
             "select DeviceEventCategory as category, sum(BaseEventCount) as events, "
-            "sum(DestinationPort) as ports, min(Type) as least, max(BaseEventCount) as most "
+            "sum(DestinationPort) as ports, min(Type) as least, max(BaseEventCount) as most, "
+            "uniqExact(Extra['Stage']) as stages, any(Extra['Stage']) as stage "
             f"from events where ServiceName = '{home.path.name}' group by category"
         )
 
@@ -202,12 +217,18 @@ async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector
             return {row["category"]: row for row in core.search(sql)}
 
         def complete() -> bool:
-            return sum(row["events"] for row in found().values()) >= len(events)
+            return sum(row["events"] for row in found().values()) >= len(events) - dropped
 
         await until(complete, limit=60)
         await until(lambda: report(home).waiting == 0)
     rows = found()
     assert {name: row["events"] for name, row in rows.items()} == expected
     assert {(row["least"], row["most"] <= 37) for row in rows.values()} == {(2, True)}
-    ports = batch.column("DestinationPort").to_pylist()
-    assert sum(row["ports"] for row in rows.values()) == sum(ports)
+    assert {(row["stages"], row["stage"]) for row in rows.values()} == {(1, "enriched")}
+    ports = zip(
+        batch.column("DeviceEventCategory").to_pylist(),
+        batch.column("DestinationPort").to_pylist(),
+        strict=True,
+    )
+    total = sum(port for category, port in ports if category != "filechange")
+    assert sum(row["ports"] for row in rows.values()) == total

@@ -34,6 +34,10 @@ def opened(clock=time.monotonic, **settings) -> Dns:
     return Dns(msgspec.convert(table, DnsSettings), clock)
 
 
+def counted(names: Dns) -> dict[str, int]:
+    return {name: count for name, count in names.counters().items() if count}
+
+
 @needs_dnsmasq
 def test_addresses_get_their_names(server):
     events = frame_of(
@@ -64,7 +68,7 @@ def test_answers_are_kept_for_their_time_and_in_bounded_number(server):
     expected = [("web.example",), ("mail.example",)]
     assert names.answers(keys) == expected
     assert names.answers(keys) == expected
-    assert names.counters() == {"from_cache": 2, "skipped": 0, "found": 2, "cached": 2}
+    assert counted(names) == {"from_cache": 2, "found": 2, "cached": 2}
     clock.now += 101
     assert names.answers(keys[:1]) == expected[:1]
     names.answers([("192.0.2.9",)])
@@ -86,9 +90,7 @@ def test_dead_servers_cost_one_timeout_and_then_a_pause():
     assert names.answers([("192.0.2.7",)]) == [FAILED]
     assert time.monotonic() - began < 2.0
     assert names.answers([("192.0.2.8",)]) == [FAILED]
-    assert names.counters() == {
-        "from_cache": 0, "skipped": 0, "unanswered": 1, "cached": 1, "paused": 1,
-    }  # fmt: skip
+    assert counted(names) == {"unanswered": 1, "cached": 1, "paused": 1}
     clock.now += PAUSE_SECONDS
     names.answers([("192.0.2.8",)])
     assert names.counters()["unanswered"] == 2

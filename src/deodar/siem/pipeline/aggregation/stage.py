@@ -71,7 +71,7 @@ class Aggregation:
         self._ledger = Ledger(home, source.identity, max_bytes, source.acknowledged)
         self._fold = Fold(rules, self._ledger.state)
         self._frontier = self._ledger.frontier
-        self._due = self._fold.due()
+        self._look()
         for damage in self._ledger.damage:
             _log.error("windows of aggregation are damaged", damage=str(damage))
 
@@ -83,7 +83,7 @@ class Aggregation:
     @property
     def windows(self) -> int:
         """How many windows are open."""
-        return sum(len(one) for one in self._fold.state.windows.values())
+        return self._open
 
     def is_due(self, now: int) -> bool:
         """Whether a window waits for nothing but a record of this time (µs) to close."""
@@ -124,13 +124,18 @@ class Aggregation:
                 entry = None
             else:
                 self._fold.commit(step)
-            self._due = self._fold.due()
+            self._look()
         self._frontier = number
         try:
             self._ledger.tidy(self._source.acknowledged)
         except JournalError as error:
             _log.warning("aggregation's windows cannot be written anew yet", reason=str(error))
         return entry
+
+    def _look(self) -> None:
+        """Note what others ask while a record is being folded."""
+        self._due = self._fold.due()
+        self._open = sum(len(one) for one in self._fold.state.windows.values())
 
     def _entry(self, frame: EventFrame, step: Step) -> Entry:
         changed = dict.fromkeys(shape for shape, _ in step.changed)

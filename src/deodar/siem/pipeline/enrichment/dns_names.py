@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 PAUSE_SECONDS = 30.0
+_OUTCOMES = ("from_cache", "found", "not_found", "unanswered", "skipped", "paused")
 _LONGEST_NAME = 253
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 
@@ -74,7 +75,7 @@ class Dns(Enricher):
         self._resolver = Resolver(_servers(settings.servers), settings.concurrency)
         self._cache: OrderedDict[Question, tuple[Found | None, float]] = OrderedDict()
         self._paused_until = 0.0
-        self._counts: Counter[str] = Counter()
+        self._counts = dict.fromkeys(_OUTCOMES, 0)  # its keys never change: others read it
 
     def answers(self, keys: Sequence[Key]) -> Sequence[Answer]:
         """Return names or addresses; FAILED for what was not answered in time."""
@@ -86,7 +87,10 @@ class Dns(Enricher):
         return [None if one is None else _answer(known.get(one)) for one in questions]
 
     def counters(self) -> Mapping[str, int]:
-        """Return questions by what became of them, and how many answers are kept."""
+        """Return questions by what became of them, and how many answers are kept.
+
+        It may be called while another thread asks for answers.
+        """
         return {**self._counts, "cached": len(self._cache)}
 
     def _question(self, text: str) -> Question | None:
