@@ -101,3 +101,34 @@ def test_threads_do_not_disturb_one_another(tmp_path: Path) -> None:
         list(pool.map(lambda n: store.add([letter(n)], f"b{n}"), range(40)))
     assert sorted(one.letter.index for one in store.list(100)) == list(range(40))
     assert len({one.id for one in store.list(100)}) == 40
+
+
+def test_letters_are_walked_from_the_oldest_on_by_what_their_reason_says(tmp_path: Path) -> None:
+    store = DeadLetterStore(tmp_path)
+    store.add([DeadLetter("too long", "$.a", 0, b"1"), DeadLetter("no number", "$", 1, b"2")], "a")
+    store.add([DeadLetter("too long", "$", 0, b"3")], "b")
+    assert [one.letter.raw for one in store.walk()] == [b"1", b"2", b"3"]
+    assert [one.letter.raw for one in store.walk("too")] == [b"1", b"3"]
+
+
+def test_removed_letters_are_gone_and_the_others_keep_their_ids(tmp_path: Path) -> None:
+    store = DeadLetterStore(tmp_path)
+    letters = [letter(number) for number in range(3)]
+    store.add(letters, "a")
+    store.add([letter(9)], "b")
+    ids = {one.letter.index: one.id for one in store.walk()}
+    assert store.remove([ids[1], ids[9], "7-7"]) == 2
+    for found in (store, DeadLetterStore(tmp_path)):
+        assert {one.letter.index: one.id for one in found.walk()} == {0: ids[0], 2: ids[2]}
+        assert found.count == 2
+        assert found.read(ids[1]) is None
+        assert found.add(letters, "a") == 0
+    assert store.remove([ids[0], ids[2]]) == 2
+    assert list(tmp_path.glob("*.jsonl")) == []
+
+
+def test_framing_and_destination_are_kept(tmp_path: Path) -> None:
+    whole = DeadLetter("refused", "$", 0, b"{}", "edr", "kata", "hook")
+    store = DeadLetterStore(tmp_path)
+    store.add([whole], "a")
+    assert store.list()[0].letter == whole

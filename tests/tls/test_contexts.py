@@ -17,7 +17,7 @@ from deodar.tls.certificates import (
     make_request,
     self_signed,
 )
-from deodar.tls.contexts import any_client, pinned_client, unverified_client
+from deodar.tls.contexts import any_client, first_use_client, pinned_client, unverified_client
 from deodar.tls.errors import CertificateError, PinError
 
 
@@ -136,6 +136,28 @@ async def test_an_unverified_client_talks_to_anybody(start, clients):
     old = clients["expired"]
     bound = await start(any_client(old.certificate, old.key))
     assert await _status(unverified_client(), bound.url) == 200
+
+
+async def test_the_first_server_is_trusted_and_no_other_from_then_on(server, start, server_pair):
+    learned: list[str] = []
+    context = first_use_client("", learned.append)
+    assert await _status(context, server.url) == 200
+    assert await _status(context, server.url) == 200
+    assert learned == [fingerprint(server_pair.certificate)]
+    other = self_signed("other")
+    bound = await start(any_client(other.certificate, other.key))
+    for again in (context, first_use_client(learned[0], learned.append)):
+        for text in await _refusals(again, bound.url):
+            assert "another server" in text
+    assert len(learned) == 1
+
+
+async def test_a_server_that_cannot_be_remembered_is_not_trusted(server):
+    def refuse(_digest: str) -> None:
+        raise ssl.SSLCertVerificationError(1, "no disk")
+
+    for text in await _refusals(first_use_client("", refuse), server.url):
+        assert "no disk" in text
 
 
 @pytest.mark.parametrize("pin", ["", "abcd", "g" * 64, "a" * 63, "a" * 65])

@@ -18,17 +18,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """An event that could not become a row: why, at which path, its index, its bytes."""
+    """An event that could not become a row: why, at which path, its index, its bytes.
+
+    `framing` is named when the bytes are a whole body of events, `destination` when it was that
+    alone which refused them.
+    """
 
     reason: str
     path: str
     index: int
     raw: bytes
     source: str = ""
+    framing: str = ""
+    destination: str = ""
 
 
 class StoredLetter(msgspec.Struct, frozen=True):
@@ -118,9 +124,48 @@ class DeadLetterStore:
                     return next((x for x in self._load(part) if x.id == letter_id), None)
         return None
 
+    def walk(self, reason: str = "") -> Iterator[StoredLetter]:
+        """Give all letters whose reason has that text, the oldest first."""
+        with self._lock:
+            parts = list(self._parts)
+        for part in parts:
+            with self._lock:
+                letters = self._load(part) if part in self._parts else []
+            yield from (letter for letter in letters if reason in letter.letter.reason)
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Take letters out of the store; the others keep their ids. Returns how many were there.
+
+        Raises OSError if the disk refuses.
+        """
+        gone = set(ids)
+        removed = 0
+        with self._lock:
+            for place, part in enumerate(list(self._parts)):
+                found = {one.id for one in self._load(part)} & gone if _among(part, gone) else set()
+                if found:
+                    self._parts[place] = self._without(part, found)
+                    removed += len(found)
+            self._parts = [part for part in self._parts if part.count]
+        return removed
+
+    def _without(self, part: _Part, gone: set[str]) -> _Part:
+        path = self._folder / part.name
+        lines = path.read_bytes().splitlines()
+        kept = [b"" if f"{part.number}-{index}" in gone else x for index, x in enumerate(lines)]
+        body = b"".join(line + b"\n" for line in kept)
+        left = _Part(part.number, part.count - len(gone), part.digest, len(body))
+        if left.count:
+            _write(path, body)
+            path.rename(self._folder / left.name)
+        else:
+            path.unlink()
+        return left
+
     def _load(self, part: _Part) -> Sequence[StoredLetter]:
+        """Return a part's letters; a line without one is of a letter that was taken out."""
         lines = (self._folder / part.name).read_bytes().splitlines()
-        return [_decode(f"{part.number}-{index}", line) for index, line in enumerate(lines)]
+        return [_decode(f"{part.number}-{index}", line) for index, line in enumerate(lines) if line]
 
     def _make_room(self, size: int) -> None:
         while self._parts and self.bytes_used + size > self._max_bytes:
@@ -142,7 +187,11 @@ class DeadLetterStore:
             yield _Part(int(number), int(count), digest, path.stat().st_size)
 
 
-class _Line(msgspec.Struct):
+def _among(part: _Part, ids: set[str]) -> bool:
+    return any(one.startswith(f"{part.number}-") for one in ids)
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
     time: int
     batch_id: str
     reason: str
@@ -150,12 +199,22 @@ class _Line(msgspec.Struct):
     index: int
     source: str
     raw: str
+    framing: str = ""
+    destination: str = ""
 
 
 def _encode(letter: DeadLetter, batch_id: str, now: int) -> bytes:
     raw = base64.b64encode(letter.raw).decode()
     line = _Line(
-        now, batch_id, _clean(letter.reason), _clean(letter.path), letter.index, letter.source, raw
+        now,
+        batch_id,
+        _clean(letter.reason),
+        _clean(letter.path),
+        letter.index,
+        letter.source,
+        raw,
+        letter.framing,
+        letter.destination,
     )
     return msgspec.json.encode(line) + b"\n"
 
@@ -167,7 +226,8 @@ def _clean(text: str) -> str:
 
 def _decode(letter_id: str, line: bytes) -> StoredLetter:
     x = msgspec.json.decode(line, type=_Line)
-    letter = DeadLetter(x.reason, x.path, x.index, base64.b64decode(x.raw), x.source)
+    raw = base64.b64decode(x.raw)
+    letter = DeadLetter(x.reason, x.path, x.index, raw, x.source, x.framing, x.destination)
     return StoredLetter(letter_id, x.time, x.batch_id, letter)
 
 

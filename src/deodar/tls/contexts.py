@@ -23,7 +23,7 @@ from deodar.tls.certificates import Pair, Purpose, check_issued, fingerprint, lo
 from deodar.tls.errors import CertificateError, PinError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _Context = TypeVar("_Context", bound=ssl.SSLContext)
 
@@ -65,6 +65,24 @@ def pinned_client(
     return context
 
 
+def first_use_client(
+    known: str, learned: Callable[[str], None], pair: Pair | None = None
+) -> ssl.SSLContext:
+    """Return a client's context that trusts the first server it meets, and only that from then on.
+
+    `known` is the SHA-256 of that server's certificate, "" before it was met. `learned` gets it in
+    the first handshake, before a byte is sent; what it raises ends the handshake. Another server
+    gives ssl.SSLCertVerificationError, as with `pinned_client`.
+    """
+    context = _client(_FirstUseContext)
+    context.pins = (_pin(known),) if known else ()
+    context.learned = learned
+    context.sslsocket_class = _PinnedSocket
+    context.sslobject_class = _PinnedObject
+    _show(context, pair)
+    return context
+
+
 def unverified_client(pair: Pair | None = None) -> ssl.SSLContext:
     """Return a client's context that talks to any server: for trials, never for production."""
     context = _client(ssl.SSLContext)
@@ -100,6 +118,19 @@ class _PinnedContext(ssl.SSLContext):
             f"this is another server: its certificate's SHA-256 is {fingerprint(leaf)}, "
             f"expected {' or '.join(self.pins)} (or a certificate issued by its owner)"
         )
+
+
+class _FirstUseContext(_PinnedContext):
+    """A pinned context that takes its pin from the first server that it meets."""
+
+    learned: Callable[[str], None]
+
+    def check(self, leaf: bytes | None, chain: Sequence[bytes]) -> None:
+        if leaf is not None and not self.pins:
+            digest = fingerprint(leaf)
+            self.learned(digest)
+            self.pins = (digest,)
+        super().check(leaf, chain)
 
 
 class _PinnedSocket(ssl.SSLSocket):
