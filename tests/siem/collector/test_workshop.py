@@ -92,3 +92,16 @@ async def test_what_cannot_be_made_durable_is_tried_again(preparer, monkeypatch)
     (first,) = records(1)
     assert (await Workshop(Hindered(), keep=0).prepared(first)).rows == 20
     assert troubles == []
+
+
+async def test_once_it_is_closed_nothing_is_prepared_any_more(preparer):
+    workshop = Workshop(preparer, keep=0)
+    waiting = [asyncio.create_task(workshop.prepared(one)) for one in records(5)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await workshop.close()
+    done = list(preparer.done)
+    assert len(done) <= 1
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert preparer.done == done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from deodar.siem.collector.delivery import Delivery
     from deodar.siem.collector.desk import Desk
     from deodar.siem.collector.tally import DestinationReport
-    from deodar.siem.destinations.base import CommonSettings, Destination
+    from deodar.siem.destinations.base import CommonSettings
     from deodar.siem.pipeline.counts import PipelineReport
     from deodar.siem.pipeline.line import Line
     from deodar.siem.settings import CollectorSettings
@@ -42,7 +42,6 @@ _SHARED = 4  # prepared records that are kept for destinations that are not quit
 @dataclass(frozen=True)
 class _Outlet:
     settings: CommonSettings
-    destination: Destination
     tally: Tally
     lane: Lane
 
@@ -115,25 +114,24 @@ async def open_lanes(
     stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
     program = compile_spec(loader.load(settings.normalizer))
     stages = pipeline.read(settings, settings.name)
-    line = pipeline.open_line(stages, home.path, desk, settings.journal_bytes)
-    workshop = Workshop(Preparer(program, stamp, desk.identity, line), _SHARED if wanted else 0)
     names = [STORAGE, *(one.name for one in wanted)]
-    positions = Positions(home.path / "journal", desk, names)
     outlets: list[_Outlet] = []
-    try:
+    async with AsyncExitStack() as opened:
+        line = pipeline.open_line(stages, home.path, desk, settings.journal_bytes)
+        opened.callback(line.close)
+        workshop = Workshop(Preparer(program, stamp, desk.identity, line), _SHARED if wanted else 0)
+        opened.push_async_callback(workshop.close)
+        positions = Positions(home.path / "journal", desk, names)
+        opened.callback(positions.close)
         storage = Lane(STORAGE, desk, workshop, delivery, positions, board.error)
         for one in wanted:
             destination = registry.open_destination(one, home.path)
+            opened.push_async_callback(destination.close)
             tally = Tally(one.name, one.kind)
             selection = Selection(one.filter, line.tables)
             courier = Courier(one.name, destination, selection, letters, tally, board.error)
             most = one.buffer_bytes or settings.journal_bytes // 2
             limits = Limits(most, one.buffer_seconds, courier.gave_up)
             lane = Lane(one.name, desk, workshop, courier, positions, board.error, limits)
-            outlets.append(_Outlet(one, destination, tally, lane))
+            outlets.append(_Outlet(one, tally, lane))
         yield Lanes(storage, outlets, workshop, board, line, desk)
-    finally:
-        for outlet in outlets:
-            await outlet.destination.close()
-        positions.close()
-        line.close()

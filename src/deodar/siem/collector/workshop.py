@@ -28,6 +28,8 @@ class Workshop:
         self._keep = keep
         self._turn = asyncio.Lock()
         self._made: dict[int, asyncio.Task[Prepared]] = {}
+        self._running: set[asyncio.Task[Prepared]] = set()
+        self._closing = False
 
     async def warm_up(self) -> None:
         """Do once what is slow at the first time."""
@@ -38,6 +40,8 @@ class Workshop:
         task = self._made.pop(record.number, None)
         if task is None:
             task = asyncio.create_task(self._prepare(record))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         self._made[record.number] = task
         while len(self._made) > self._keep:
             self._made.pop(next(iter(self._made)))
@@ -45,9 +49,17 @@ class Workshop:
 
     async def _prepare(self, record: Record) -> Prepared:
         async with self._turn:
-            while True:
+            while not self._closing:
                 try:
                     return await asyncio.to_thread(without_collection, self._preparer, record)
                 except JournalError as error:  # what it has to note cannot be made durable yet
+                    if self._closing:
+                        raise
                     _log.warning("preparing waits", reason=str(error))
                     await asyncio.sleep(_TRY_AGAIN)
+        raise asyncio.CancelledError
+
+    async def close(self) -> None:
+        """Return when nothing is being prepared any more; what waits for its turn is given up."""
+        self._closing = True
+        await asyncio.gather(*self._running, return_exceptions=True)

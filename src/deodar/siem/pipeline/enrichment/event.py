@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from deodar.columnar.steps import Step, compile_steps
+from deodar.columnar.steps import Convert, Regexp, compile_step
+from deodar.columnar.values import FAILED, as_text, is_empty
 from deodar.siem.normalizers.conversions import step
 from deodar.siem.pipeline.enrichment.base import (
     Enricher,
@@ -17,6 +20,7 @@ from deodar.siem.pipeline.enrichment.base import (
     target,
 )
 from deodar.siem.pipeline.errors import RuleError
+from deodar.siem.pipeline.filters.operators import checked_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +35,8 @@ class EventSettings(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fiel
 
     The steps are the conversions of normalizers: lower, upper, trim, replace, regexp, append,
     prepend, substring, divide, and lookup in a dictionary of the collector. An empty field, or one
-    of which the steps leave nothing, changes nothing. The expression of `regexp` is one of
-    Python's: unlike the filters' `match` it can take long on a text made for that.
+    of which the steps leave nothing, changes nothing. The expression of `regexp` is one of RE2, as
+    that of the filters' `match`: its time is in proportion to the text.
     """
 
     field: str
@@ -45,21 +49,43 @@ class Copy(Enricher):
 
     def __init__(self, settings: EventSettings, tables: Mapping[str, Mapping[str, str]]) -> None:
         super().__init__([source(settings.field)], [target(settings.target)])
-        steps = [_step(settings, index, tables) for index in range(len(settings.steps))]
-        self._convert = compile_steps(tuple(steps), "string")
+        self._steps = [_step(settings, index, tables) for index in range(len(settings.steps))]
 
     def answers(self, keys: Sequence[Key]) -> Sequence[Answer]:
         """Return what the steps make of each value."""
-        return [(self._convert(value) if value else None,) for (value,) in keys]
+        return [(self._converted(value),) for (value,) in keys]
+
+    def _converted(self, value: Any) -> Any:
+        for step_of in self._steps:
+            if value is FAILED or is_empty(value):
+                break
+            value = step_of(value)
+        return None if is_empty(value) else value
 
 
-def _step(settings: EventSettings, index: int, tables: Mapping[str, Mapping[str, str]]) -> Step:
+def _step(settings: EventSettings, index: int, tables: Mapping[str, Mapping[str, str]]) -> Convert:
     if index >= MAX_STEPS:
         raise RuleError(f"steps: there are more than {MAX_STEPS}")
     try:
-        return step(settings.steps[index], tables)
+        made = step(settings.steps[index], tables)
+        return _group_one(made) if isinstance(made, Regexp) else compile_step(made)
     except ValueError as error:
         raise RuleError(f"steps[{index}]: {error}") from error
+
+
+def _group_one(made: Regexp) -> Convert:
+    """Return what a regexp step does, by RE2: the leftmost match is kept, as its group 1."""
+    pattern = checked_pattern(made.expression)
+    whole = f"(?s)^.*?(?:{pattern}).*$"
+
+    def group_one(value: Any) -> str | None:
+        text = pa.array([as_text(value)], pa.string())
+        if not pc.match_substring_regex(text, pattern)[0].as_py():
+            return None
+        found: str = pc.replace_substring_regex(text, whole, "\\1")[0].as_py()
+        return found
+
+    return group_one
 
 
 def open_event(settings: EventSettings, around: Surroundings) -> Enricher:

@@ -140,17 +140,14 @@ class _Exchange:
         if number not in self._sent:
             return
         question, query = self._sent[number]
-        try:
-            answer = dns.message.from_wire(data, ignore_trailing=True)
-        except (dns.exception.DNSException, ValueError):
-            return
-        if not query.is_response(answer):
+        answer = response(query, data)
+        if answer is None:
             return
         del self._sent[number]
         if answer.flags & dns.flags.TC:
             answer = self._by_tcp(query, until) or answer
         if answer.rcode() in _ANSWERED:
-            self._found[question] = _records(question, answer)
+            self._found[question] = records(question, answer)
 
     def _by_tcp(self, query: dns.message.Message, until: float) -> dns.message.Message | None:
         left = max(0.01, until - time.monotonic())
@@ -160,14 +157,24 @@ class _Exchange:
             return None
 
 
-def _records(question: Question, answer: dns.message.Message) -> Found:
+def response(query: dns.message.QueryMessage, data: bytes) -> dns.message.Message | None:
+    """Return the message of a datagram if it is the response to a query, None else."""
+    try:
+        answer = dns.message.from_wire(data, ignore_trailing=True)
+    except (dns.exception.DNSException, ValueError):
+        return None
+    return answer if query.is_response(answer) else None
+
+
+def records(question: Question, answer: dns.message.Message) -> Found:
+    """Return what an answer has of the type that was asked for."""
     wanted = dns.rdatatype.from_text(question.type)
     values: list[str] = []
     seconds: list[int] = []
-    for records in answer.answer:
-        seconds.append(records.ttl)
-        if records.rdtype == wanted:
-            values += [record.to_text().rstrip(".").lower() for record in records]
+    for listed in answer.answer:
+        seconds.append(listed.ttl)
+        if listed.rdtype == wanted:
+            values += [record.to_text().rstrip(".").lower() for record in listed]
     if not values:
-        seconds = [records.ttl for records in answer.authority]
+        seconds = [listed.ttl for listed in answer.authority]
     return Found(tuple(values), min(seconds, default=0))

@@ -71,7 +71,11 @@ def _ordered(value: Any, kind: Kind) -> Any:
 
 
 def _pattern(value: Any, kind: Kind) -> str:
-    text: str = _typed(value, kind)
+    return checked_pattern(_typed(value, kind))
+
+
+def checked_pattern(text: str) -> str:
+    """Return an expression if RE2 takes it; raises ValueError that says why not."""
     if len(text) > LONGEST_PATTERN:
         raise ValueError(f"a regular expression has at most {LONGEST_PATTERN} characters")
     try:
