@@ -110,10 +110,10 @@ def test_a_reset_and_an_empty_answer_have_nothing_to_store(preparer):
         assert (prepared.payload, prepared.letters, prepared.rows) == (None, (), 0)
 
 
-def staged(tmp_path, journal, **tables):
+def staged(tmp_path, journal, journal_bytes=1 << 30, **tables):
     empty = {"filters": [], "enrichment": [], "aggregation": [], "dictionaries": []}
     settings = read(SimpleNamespace(**(empty | tables)), "here")
-    line = open_line(settings, tmp_path, Source(journal), 1 << 30)
+    line = open_line(settings, tmp_path, Source(journal), journal_bytes)
     return Preparer(compile_spec(loader.load("kedr")), STAMP, IDENTITY, line)
 
 
@@ -153,12 +153,17 @@ def test_what_comes_out_of_aggregation_has_the_collectors_columns_and_ids_of_its
         assert prepared.stages.aggregated_out == len(out) > 0
         tick = made.prepare(record(b"", kind="tick", number=2))
         assert (tick.rows, tick.stages.aggregated_out) == (0, 0)  # no time has gone by
+        later = RecordHeader("tick", "s", "t", "t", "", FETCHED_US + 61_000_000, has_events=False)
+        tick = made.prepare(Record(3, encode(later), b""))
+        assert tick.rows == tick.stages.aggregated_out == 1
+        kept = json.loads(tick.body)  # if a destination refuses it
+        assert kept["BaseEventCount"] == rows(tick)[0]["BaseEventCount"] < 10
 
 
 def test_a_journal_that_refuses_is_no_fault_of_the_record(tmp_path):
     with Journal(tmp_path / "journal") as journal:
-        made = staged(tmp_path, journal, aggregation=[{"name": "a", "identical": ["Name"]}])
-        made._line.aggregation._ledger._entries._max_bytes = 1 << 16  # the disk's end, here
+        rule = {"name": "a", "identical": ["Name"], "max_bytes": 4096}
+        made = staged(tmp_path, journal, journal_bytes=1, aggregation=[rule])
         with pytest.raises(JournalError):  # noqa: PT012  the loop is what fills it
             for number in range(1, 1000):
                 made.prepare(record(answer(EventBuilder(number).events(50)), number=number))

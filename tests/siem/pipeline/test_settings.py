@@ -6,7 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.siem.pipeline.source import Source
 
+from deodar.kit.journal import Journal
 from deodar.siem.pipeline.errors import RuleError
 from deodar.siem.pipeline.settings import open_line, read
 
@@ -31,13 +33,24 @@ def test_everything_is_read_and_named():
     assert [one.name for one in everything] == ["f", "e", "a", "d"]
 
 
-def test_a_filter_whose_dictionary_is_not_there_is_named(tmp_path):
-    filters = [{"name": "f", "code": "Name inDictionary 'd'"}]
-    with pytest.raises(RuleError, match="filter f: there is no dictionary d"):
-        open_line(read(tables(filters=filters), "here"), tmp_path, None, 1 << 20)
-    known = tables(filters=filters, dictionaries=[{"name": "d", "values": {"a": "b"}}])
-    line = open_line(read(known, "here"), tmp_path, None, 1 << 20)
-    assert line.tables["d"] == {"a": "b"}
+@pytest.mark.parametrize(
+    ("stage", "table"),
+    [
+        ("filters", {"code": "Name inDictionary 'd'"}),
+        ("enrichment", {"kind": "timezone", "zone": "UTC", "filter": "Name inDictionary 'd'"}),
+        ("aggregation", {"identical": ["Name"], "filter": "NOT Name inDictionary 'd'"}),
+    ],
+)
+def test_a_dictionary_that_is_not_there_is_told_when_the_settings_are_read(tmp_path, stage, table):
+    wanting = {stage: [{"name": "x", **table}]}
+    place = rf"here: {stage}\[0\] \(x\): there is no dictionary d with one key; there are: none"
+    with pytest.raises(RuleError, match=place):
+        read(tables(**wanting), "here")
+    known = tables(**wanting, dictionaries=[{"name": "d", "values": {"a": "b"}}])
+    with Journal(tmp_path / "journal") as journal:
+        line = open_line(read(known, "here"), tmp_path, Source(journal), 1 << 20)
+        assert line.tables["d"] == {"a": "b"}
+        line.close()
 
 
 def test_what_the_guide_shows_is_good():

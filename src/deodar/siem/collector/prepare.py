@@ -20,6 +20,7 @@ from deodar.kit.body import encode
 from deodar.kit.journal import JournalError
 from deodar.kit.logging import logger
 from deodar.siem.collector.record import batch_id, decode, event_ids
+from deodar.siem.destinations.forms import ndjson, render
 from deodar.siem.pipeline.counts import NOTHING, StageCounts
 from deodar.siem.pipeline.frame import joined
 from deodar.siem.pipeline.line import Line
@@ -174,10 +175,14 @@ class Preparer:
 
 
 def _leaving(prepared: Prepared, events: pa.RecordBatch | None, body: bytes) -> Prepared:
-    """Return what is prepared with the events that leave, if any."""
+    """Return what is prepared with the events that leave, if any.
+
+    `body` is what is kept of them if they are refused.
+    """
     if events is None:
         return prepared
     payload = encode(stream(events), PACKING, PACKING_LEVEL)
+    body = body or ndjson(render("json", events))  # what time alone brought out of windows
     return replace(prepared, payload=payload, rows=events.num_rows, body=body, events=events)
 
 

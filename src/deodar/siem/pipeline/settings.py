@@ -13,14 +13,18 @@ from deodar.siem.pipeline.enrichment import registry
 from deodar.siem.pipeline.enrichment.base import RuleSettings, Surroundings
 from deodar.siem.pipeline.errors import RuleError
 from deodar.siem.pipeline.filters import filter as filters
+from deodar.siem.pipeline.filters.expressions import dictionaries as asked
 from deodar.siem.pipeline.filters.filter import Filter, FilterSettings
+from deodar.siem.pipeline.filters.parser import parse
 from deodar.siem.pipeline.line import Gate, Line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from deodar.siem.pipeline.aggregation.rule import AggregationSettings
     from deodar.siem.pipeline.dictionaries import DictionarySettings
+    from deodar.siem.pipeline.filters.expressions import Expression
 
 _ROOM = 8  # times the windows' bytes: all of them may be written twice, and their changes between
 
@@ -57,12 +61,31 @@ class PipelineSettings:
 
 def read(tables: Tables, where: str) -> PipelineSettings:
     """Return a collector's settings of the pipeline; raises RuleError that names `where`."""
-    return PipelineSettings(
+    settings = PipelineSettings(
         filters.read(tables.filters, where),
         registry.read(tables.enrichment, where),
         aggregation.read(tables.aggregation, where),
         dictionaries.read(tables.dictionaries, where),
     )
+    known = {one.name for one in settings.dictionaries if one.keys == 1}
+    for place, expression in _conditions(settings):
+        for name in sorted(asked(expression) - known):
+            told = ", ".join(sorted(known)) or "none"
+            raise RuleError(
+                f"{where}: {place}: there is no dictionary {name} with one key; there are: {told}"
+            )
+    return settings
+
+
+def _conditions(settings: PipelineSettings) -> Iterator[tuple[str, Expression]]:
+    """Yield every condition of the settings with its place."""
+    for index, one in enumerate(settings.filters):
+        yield f"filters[{index}] ({one.name})", filters.expression_of(one)
+    rules = (("enrichment", settings.enrichment), ("aggregation", settings.aggregation))
+    for table, found in rules:
+        for index, rule in enumerate(found):
+            if rule.filter:
+                yield f"{table}[{index}] ({rule.name})", parse(rule.filter)
 
 
 def open_line(settings: PipelineSettings, home: Path, source: Source, journal_bytes: int) -> Line:
