@@ -81,11 +81,15 @@ def _conditions(settings: PipelineSettings) -> Iterator[tuple[str, Expression]]:
     """Yield every condition of the settings with its place."""
     for index, one in enumerate(settings.filters):
         yield f"filters[{index}] ({one.name})", filters.expression_of(one)
-    rules = (("enrichment", settings.enrichment), ("aggregation", settings.aggregation))
-    for table, found in rules:
-        for index, rule in enumerate(found):
-            if rule.filter:
-                yield f"{table}[{index}] ({rule.name})", parse(rule.filter)
+    rules = [
+        (f"enrichment[{i}]", one.name, one.filter) for i, one in enumerate(settings.enrichment)
+    ]
+    rules += [
+        (f"aggregation[{i}]", one.name, one.filter) for i, one in enumerate(settings.aggregation)
+    ]
+    for place, name, written in rules:
+        if written:
+            yield f"{place} ({name})", parse(written)
 
 
 def open_line(settings: PipelineSettings, home: Path, source: Source, journal_bytes: int) -> Line:
