@@ -75,7 +75,7 @@ def test_settings_that_cannot_be_used_are_told(settings, reason):
 
 
 def test_two_of_one_name_and_one_that_is_not_there_are_told(tmp_path):
-    with pytest.raises(RuleError, match="two dictionaries have the name d"):
+    with pytest.raises(RuleError, match=r"dictionaries\[1\]: there is one named d before"):
         dictionaries.read([{"name": "d", "values": {"a": "b"}}] * 2, "here")
     with pytest.raises(RuleError, match="there is no dictionary 'e'; there are: d"):
         loaded(tmp_path, values={"a": "1"}).get("e", keys=1)

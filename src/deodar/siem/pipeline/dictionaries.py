@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from deodar.siem.pipeline.errors import RuleError
+from deodar.siem.pipeline.tables import read_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,19 +78,17 @@ NO_DICTIONARIES = Dictionaries(())
 
 def read(tables: Sequence[Mapping[str, Any]], where: str) -> tuple[DictionarySettings, ...]:
     """Return the settings of dictionaries; raises RuleError that names place and key."""
-    found: list[DictionarySettings] = []
-    for index, table in enumerate(tables):
-        place = f"{where}: dictionaries[{index}]"
-        try:
-            one = msgspec.convert(dict(table), DictionarySettings)
-        except msgspec.ValidationError as error:
-            raise RuleError(f"{place}: {error}") from error
-        if bool(one.file) == bool(one.values):
-            raise RuleError(f"{place} ({one.name}): give either `file` or `values`")
-        if one.name in {other.name for other in found}:
-            raise RuleError(f"{place}: two dictionaries have the name {one.name}")
-        found.append(one)
-    return tuple(found)
+    found = read_each(tables, DictionarySettings, f"{where}: dictionaries", _check)
+    names = [one.name for one in found]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise RuleError(f"{where}: dictionaries[{index}]: there is one named {name} before")
+    return found
+
+
+def _check(settings: DictionarySettings) -> None:
+    if bool(settings.file) == bool(settings.values):
+        raise RuleError("give either `file` or `values`")
 
 
 def load(settings: Sequence[DictionarySettings], home: Path) -> Dictionaries:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from deodar.kit.errors import SettingsError
 from deodar.siem.pipeline.enrichment.base import target
 from deodar.siem.pipeline.errors import RuleError
 from deodar.siem.pipeline.filters.filter import Filter
 from deodar.siem.pipeline.filters.parser import parse
+from deodar.siem.pipeline.tables import read_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,20 +104,13 @@ def _fields(settings: AggregationSettings) -> tuple[list[FieldRef], list[FieldRe
 
 def read(tables: Sequence[Mapping[str, Any]], where: str) -> tuple[AggregationSettings, ...]:
     """Return the settings of all rules in their order, checked; raises RuleError."""
-    found: list[AggregationSettings] = []
-    for index, table in enumerate(tables):
-        place = f"{where}: aggregation[{index}]"
-        try:
-            one = msgspec.convert(dict(table), AggregationSettings)
-            _fields(one)
-            if one.filter:
-                parse(one.filter)
-        except msgspec.ValidationError as error:
-            raise RuleError(f"{place}: {error}") from error
-        except SettingsError as error:
-            raise RuleError(f"{place} ({one.name}): {error}") from error
-        found.append(one)
-    return tuple(found)
+    return read_each(tables, AggregationSettings, f"{where}: aggregation", _check)
+
+
+def _check(settings: AggregationSettings) -> None:
+    _fields(settings)
+    if settings.filter:
+        parse(settings.filter)
 
 
 def open_rule(settings: AggregationSettings, tables: Tables) -> AggregationRule:

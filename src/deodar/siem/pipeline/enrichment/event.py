@@ -20,7 +20,7 @@ from deodar.siem.pipeline.enrichment.base import (
     target,
 )
 from deodar.siem.pipeline.errors import RuleError
-from deodar.siem.pipeline.filters.operators import checked_pattern
+from deodar.siem.pipeline.filters.constants import checked_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from deodar.siem.pipeline.fields import FieldRef, field
+from deodar.siem.pipeline.filters.constants import TEXTS
 from deodar.siem.pipeline.filters.expressions import Condition, Expression, Not, Value
-from deodar.siem.pipeline.filters.operators import NUMBERS, OPERATORS, TEXTS, operator
+from deodar.siem.pipeline.filters.operators import NUMBERS, OPERATORS, operator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from deodar.siem.pipeline.errors import FilterError, RuleError
+from deodar.siem.pipeline.errors import RuleError
 from deodar.siem.pipeline.filters.columnar import compiled
 from deodar.siem.pipeline.filters.nodes import from_nodes
 from deodar.siem.pipeline.filters.parser import parse
+from deodar.siem.pipeline.tables import read_each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,16 +61,5 @@ def expression_of(settings: FilterSettings) -> Expression:
 
 
 def read(tables: Sequence[Mapping[str, Any]], where: str) -> tuple[FilterSettings, ...]:
-    """Return the settings of a collector's filters; raises RuleError or FilterError."""
-    found: list[FilterSettings] = []
-    for index, table in enumerate(tables):
-        place = f"{where}: filters[{index}]"
-        try:
-            one = msgspec.convert(dict(table), FilterSettings)
-            expression_of(one)
-        except msgspec.ValidationError as error:
-            raise RuleError(f"{place}: {error}") from error
-        except (FilterError, RuleError) as error:
-            raise RuleError(f"{place} ({one.name}): {error}") from error
-        found.append(one)
-    return tuple(found)
+    """Return the settings of a collector's filters; raises RuleError that names `where`."""
+    return read_each(tables, FilterSettings, f"{where}: filters", expression_of)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from deodar.columnar.values import FAILED, as_float, as_integer
+from deodar.siem.pipeline.filters.constants import TEXTS, bit, ordered, pattern, subnet, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NUMBERS: tuple[Kind, ...] = ("integer", "float")
-TEXTS: tuple[Kind, ...] = ("string", "strings")
-LONGEST_PATTERN = 4096
-MAX_BIT = 63
 
 
 @dataclass(frozen=True)
@@ -49,57 +47,6 @@ class Operator:
     test: Callable[[Condition, Tables], Test]
     value: Callable[[Any, Kind], Any]
     compare: Callable[[Any, Any], bool] | None = None
-
-
-def _typed(value: Any, kind: Kind) -> Any:
-    """Return a constant for a field: a number's text for a text field, a text's number else."""
-    if kind in TEXTS:
-        return value if isinstance(value, str) else _plain(value)
-    number = as_integer(value) if kind == "integer" else as_float(value)
-    if number is FAILED:
-        raise ValueError(f"{value!r} is no {kind}")
-    return number
-
-
-def _plain(number: float) -> str:
-    return str(number)
-
-
-def _ordered(value: Any, kind: Kind) -> Any:
-    """Return a constant to compare by order: a number stays one, also against a text field."""
-    return value if kind in TEXTS else _typed(value, kind)
-
-
-def _pattern(value: Any, kind: Kind) -> str:
-    return checked_pattern(_typed(value, kind))
-
-
-def checked_pattern(text: str) -> str:
-    """Return an expression if RE2 takes it; raises ValueError that says why not."""
-    if len(text) > LONGEST_PATTERN:
-        raise ValueError(f"a regular expression has at most {LONGEST_PATTERN} characters")
-    try:
-        pc.match_substring_regex(pa.array([""]), text)
-    except pa.ArrowInvalid as error:
-        reason = str(error).removeprefix("Invalid regular expression: ")
-        raise ValueError(f"{text[:64]!r} is no regular expression of RE2: {reason}") from error
-    return text
-
-
-def _subnet(value: Any, _kind: Kind) -> str:
-    try:
-        return str(ipaddress.ip_network(str(value), strict=False))
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no subnet, such as '10.0.0.0/8' or '2001:db8::/32'") from (
-            error
-        )
-
-
-def _bit(value: Any, _kind: Kind) -> int:
-    number = as_integer(value)
-    if number is FAILED or not 0 <= number <= MAX_BIT:
-        raise ValueError(f"{value!r} is no position of a bit: those are 0 to {MAX_BIT}")
-    return int(number)
 
 
 def _any_text(meets: Test, condition: Condition) -> Test:
@@ -218,26 +165,26 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
     {
         one.name: one
         for one in (
-            Operator("=", "is one of the values", _ALL, _equal, _typed, std.eq),
-            Operator("<", "comes before", _ALL, _order(std.lt), _ordered, std.lt),
-            Operator("<=", "comes before or is", _ALL, _order(std.le), _ordered, std.le),
-            Operator(">", "comes behind", _ALL, _order(std.gt), _ordered, std.gt),
-            Operator(">=", "comes behind or is", _ALL, _order(std.ge), _ordered, std.ge),
+            Operator("=", "is one of the values", _ALL, _equal, typed, std.eq),
+            Operator("<", "comes before", _ALL, _order(std.lt), ordered, std.lt),
+            Operator("<=", "comes before or is", _ALL, _order(std.le), ordered, std.le),
+            Operator(">", "comes behind", _ALL, _order(std.gt), ordered, std.gt),
+            Operator(">=", "comes behind or is", _ALL, _order(std.ge), ordered, std.ge),
             Operator(
-                "contains", "has the text in it", TEXTS, _part(std.contains), _typed, std.contains
+                "contains", "has the text in it", TEXTS, _part(std.contains), typed, std.contains
             ),
             Operator(
-                "startsWith", "begins with", TEXTS, _part(str.startswith), _typed, str.startswith
+                "startsWith", "begins with", TEXTS, _part(str.startswith), typed, str.startswith
             ),
-            Operator("endsWith", "ends with", TEXTS, _part(str.endswith), _typed, str.endswith),
-            Operator("match", "has a match of the expression", TEXTS, _match, _pattern),
-            Operator("inSubnet", "is an address in the subnet", TEXTS, _in_subnet, _subnet),
+            Operator("endsWith", "ends with", TEXTS, _part(str.endswith), typed, str.endswith),
+            Operator("match", "has a match of the expression", TEXTS, _match, pattern),
+            Operator("inSubnet", "is an address in the subnet", TEXTS, _in_subnet, subnet),
             Operator(
                 "inDictionary", "is a key of the dictionary", _ALL, _in_dictionary,
                 lambda value, _kind: str(value),
             ),
-            Operator("hasBit", "has all these bits set", ("integer", "string"), _has_bit, _bit),
-            Operator("intersect", "has an element that is a value", TEXTS, _intersect, _typed),
+            Operator("hasBit", "has all these bits set", ("integer", "string"), _has_bit, bit),
+            Operator("intersect", "has an element that is a value", TEXTS, _intersect, typed),
         )
     }
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from deodar.siem.pipeline.dictionaries import DictionarySettings
 from deodar.siem.pipeline.filters.conditions import MAX_VALUES
+from deodar.siem.pipeline.filters.constants import LONGEST_PATTERN, TEXTS
 from deodar.siem.pipeline.filters.filter import FilterSettings
-from deodar.siem.pipeline.filters.operators import ELSEWHERE, LONGEST_PATTERN, OPERATORS, TEXTS
+from deodar.siem.pipeline.filters.operators import ELSEWHERE, OPERATORS
 from deodar.siem.pipeline.filters.parser import MAX_BYTES, MAX_CONDITIONS, MAX_DEPTH
 from deodar.siem.setting_tables import settings_table
 
