@@ -5,11 +5,9 @@ import contextlib
 import json
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import textwrap
-from asyncio import sslproto
 from pathlib import Path
 
 import httpx
@@ -139,13 +137,6 @@ async def test_an_answer_that_has_begun_is_cut_off_after_the_grace(start):
 async def _exhaust(parts) -> None:
     async for _ in parts:
         pass
-
-
-async def test_a_tls_connection_that_waits_takes_little_memory():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    loop = asyncio.get_running_loop()
-    made = sslproto.SSLProtocol(loop, asyncio.Protocol(), context, None, server_side=True)
-    assert len(made.get_buffer(-1)) == 32_768  # 256 KB without our setting
 
 
 async def test_idle_connections_do_not_hold_up_the_stop(start):

@@ -38,7 +38,7 @@ from deodar.edr.errors import (
 )
 from deodar.edr.ingest import Origin, TooManyEvents
 from deodar.edr.synchronization import LARGEST_BODY
-from deodar.kit.body import BodyError, BodyMalformed, UnsupportedEncoding, read_body
+from deodar.kit.body import BodyError, BodyMalformed, UnsupportedEncoding, read_body, read_packed
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -194,18 +194,19 @@ class AgentApi:
 
     async def _received(self, request: Request, origin: Origin) -> Receipt:
         """Read and take a packet; one that cannot be unpacked becomes a dead letter as it came."""
-        bounds, wire = self._bounds, bytearray()
+        bounds = self._bounds
+        packed = await read_packed(
+            request.stream(),
+            request.headers.get("content-encoding"),
+            max_wire=bounds.max_packet_wire_bytes,
+            max_plain=bounds.max_packet_bytes,
+            time_limit=bounds.body_timeout,
+        )
         try:
-            body = await self._body(
-                request,
-                _recorded(request.stream(), wire),
-                bounds.max_packet_wire_bytes,
-                bounds.max_packet_bytes,
-            )
+            return await self._ingest.take(origin, packed)
         except BodyMalformed as error:
             log.warning("packet_unreadable", source=origin.source, reason=str(error))
-            return await self._ingest.bury(origin, str(error), bytes(wire))
-        return await self._ingest.take(origin, body)
+            return await self._ingest.bury(origin, str(error), packed.data)
 
     async def _body(
         self, request: Request, stream: AsyncIterable[bytes], max_wire: int, max_plain: int
@@ -236,12 +237,6 @@ def _number(request: Request, name: str, default: str = "") -> int:
     if not _PACKET.fullmatch(text):
         raise BadRequest(f"Bad Request: the header {name} is no positive number")
     return int(text)
-
-
-async def _recorded(stream: AsyncIterable[bytes], copy: bytearray) -> AsyncIterator[bytes]:
-    async for part in stream:
-        copy += part
-        yield part
 
 
 def _unavailable(error: LogUnavailable) -> Response:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ID, AGENT_ID, RECEIVED = "Id", "AgentId", "ReceivedTimestamp"
 
-_NAMES: Final = tuple(dict.fromkeys((*HOT, ID, AGENT_ID, RECEIVED)))
+_NAMES: Final = tuple(dict.fromkeys((*HOT, ID, AGENT_ID)))
 _KINDS: Final = {name: VOCABULARY.fields[name].kind for name in _NAMES}
 _INT64 = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)]
 _ARROW: Final = {"string": pa.string(), "integer": pa.int64()}
@@ -35,8 +35,10 @@ _TYPES: Final[dict[str, tuple[Any, Any]]] = {
 }
 _REFUSALS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
+# Of the time of receipt only counts whether an event claims to know it, be it as null.
+_CLAIM: Final = (RECEIVED, _INT64 | None | msgspec.UnsetType, msgspec.UNSET)
 _Event: Any = msgspec.defstruct(
-    "_Event", [(name, *_TYPES[_KINDS[name]]) for name in _NAMES], gc=False
+    "_Event", [*((name, *_TYPES[_KINDS[name]]) for name in _NAMES), _CLAIM], gc=False
 )
 _decode: Callable[[bytes], Any] = msgspec.json.Decoder(_Event).decode
 _GETTERS: Final = {name: attrgetter(name) for name in _NAMES}
@@ -46,13 +48,15 @@ _GETTERS: Final = {name: attrgetter(name) for name in _NAMES}
 class Decoded:
     """The events of a packet: their texts, and the fields as Arrow arrays by name.
 
-    `rows` gives the index in the input of each event.
+    `rows` gives the index in the input of each event; `timed` tells whether any of them claims a
+    time of receipt.
     """
 
     rows: Sequence[int]
     lines: Sequence[bytes]
     fields: dict[str, pa.Array]
     dead: list[DeadLetter]
+    timed: bool
 
 
 def decode_lines(lines: Sequence[bytes]) -> Decoded:
@@ -76,7 +80,8 @@ def decode_lines(lines: Sequence[bytes]) -> Decoded:
         rows = [n for n, event in enumerate(events) if _says_type(event, n, lines[n], dead)]
         lines = [lines[n] for n in rows]
         events = [events[n] for n in rows]
-    return Decoded(rows, lines, _columns(events), [dead[n] for n in sorted(dead)])
+    timed = any(event.ReceivedTimestamp is not msgspec.UNSET for event in events)
+    return Decoded(rows, lines, _columns(events), [dead[n] for n in sorted(dead)], timed)
 
 
 def _tolerated(line: bytes, place: int, dead: dict[int, DeadLetter]) -> Any:
@@ -87,6 +92,8 @@ def _tolerated(line: bytes, place: int, dead: dict[int, DeadLetter]) -> Any:
         dead[place] = DeadLetter(refused.reason, refused.path, place, line)
         return _Event()
     values = {name: _fitting(found.get(name), kind) for name, kind in _KINDS.items()}
+    if RECEIVED in found:
+        values[RECEIVED] = None
     if not is_empty(found.get(ID)):
         values[ID] = as_kept(found[ID])  # whatever it is, it is not replaced
     return _Event(**values)

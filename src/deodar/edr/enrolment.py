@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from deodar.edr.database import now_us, record
 from deodar.edr.endpoint import (
@@ -46,6 +46,10 @@ _DAY_US = 86_400 * 1_000_000
 _NOT_GOOD = (
     "the enrolment token is unknown, used or outdated; make a new one with: deodar edr enroll"
 )
+
+
+_DIGEST: Any = bindparam("digest")
+_BY_DIGEST = SELECT.where(or_(endpoints.c.digest == _DIGEST, endpoints.c.next_digest == _DIGEST))
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -174,9 +178,8 @@ class Endpoints:
 
     def by_digest(self, digest: str) -> Endpoint | None:
         """Return the endpoint of a certificate, present or renewed; also a revoked one."""
-        query = SELECT.where(or_(endpoints.c.digest == digest, endpoints.c.next_digest == digest))
         with self._database.read() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_BY_DIGEST, {"digest": digest}).first()
         return None if row is None else as_endpoint(row)
 
     def list(self) -> list[Endpoint]:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from deodar.edr.filters import FilterStore
     from deodar.edr.live_settings import LiveSettings
     from deodar.edr.log.eventlog import EventLog
-    from deodar.edr.log.reader import Joined
+    from deodar.edr.log.slices import Joined, Slice
     from deodar.edr.progress import Progress
     from deodar.edr.settings import EventsApi as Settings
 
@@ -241,15 +241,9 @@ class EventsApi:
         """Read what is in the log now, at least once, no longer than the deadline."""
         upto = self._log.watermark.value
         while collected.scanned < upto and not collected.full:
-            async with self._admission.reading(position.key):
-                found = await self._run(
-                    self._log.reader.read,
-                    collected.scanned,
-                    upto,
-                    query.max_events - collected.count,
-                    max(1, self._settings.max_response_bytes - collected.size),
-                    position.where,
-                )
+            wanted = self._wanted(query, collected, upto)
+            known = self._log.recent.read(*wanted) if position.where is None else None
+            found = known or await self._stored(position, wanted)
             if self._log.problem(self._log.epoch, collected.scanned) is not None:
                 raise TokenError("events behind it were dropped by retention as it was served")
             collected.scanned = found.scanned
@@ -258,8 +252,20 @@ class EventsApi:
             collected.count += found.count
             collected.size += len(found.joined) + 1
             collected.full = found.cut or collected.count >= query.max_events
-            if asyncio.get_running_loop().time() >= deadline:
+            if known is None and asyncio.get_running_loop().time() >= deadline:
                 return
+
+    def _wanted(
+        self, query: EventsQuery, collected: Collected, upto: int
+    ) -> tuple[int, int, int, int]:
+        """Return behind which number to read, up to which one, and how many events and bytes."""
+        size = max(1, self._settings.max_response_bytes - collected.size)
+        return collected.scanned, upto, query.max_events - collected.count, size
+
+    async def _stored(self, position: Position, wanted: tuple[int, int, int, int]) -> Slice:
+        """Return the next events from the store, when it is this system's turn."""
+        async with self._admission.reading(position.key):
+            return await self._run(self._log.reader.read, *wanted, position.where)
 
     async def _wait(self, seq: int, seconds: float, stop: asyncio.Event | None) -> None:
         """Wait until the log has reached a number, the time is over, or the server stops."""

@@ -23,6 +23,7 @@ from deodar.edr.decoding import decode_lines
 from deodar.edr.errors import EdrError, LogFull, PacketRefused
 from deodar.edr.log.packet import Packet
 from deodar.edr.stamp import Stamp
+from deodar.kit.body import Packed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,11 +95,12 @@ class Ingest:
         self._space = space
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def take(self, origin: Origin, body: bytes) -> Receipt:
+    async def take(self, origin: Origin, body: bytes | Packed) -> Receipt:
         """Take one packet; returns when its events are durable.
 
         Packets of one source are taken in the order of the calls. Raises TooManyEvents,
-        LogUnavailable when it must be sent again, and PartlyTaken when only the rest of it must.
+        LogUnavailable when it must be sent again, PartlyTaken when only the rest of it must, and
+        BodyError when it cannot be unpacked.
         """
         async with self._turn(origin.source):
             if self._log.was_taken(origin.source, origin.number, origin.first):
@@ -156,11 +158,15 @@ class Ingest:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
 
-def decode(origin: Origin, body: bytes, max_events: int) -> tuple[Packet | None, list[DeadLetter]]:
+def decode(
+    origin: Origin, body: bytes | Packed, max_events: int
+) -> tuple[Packet | None, list[DeadLetter]]:
     """Return a packet's events, None if there is none, and its dead letters.
 
-    Raises TooManyEvents.
+    Raises TooManyEvents, and BodyError for one that cannot be unpacked.
     """
+    if isinstance(body, Packed):
+        body = body.unpack()
     numbers, lines, dead = split(body)
     if len(body) > LONGEST_EVENT:
         numbers, lines, too_long = _without_giants(numbers, lines)

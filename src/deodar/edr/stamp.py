@@ -46,23 +46,25 @@ class Stamp:
         """
         ids = decoded.fields[ID]
         if pc.all(pc.greater(pc.binary_length(ids), 0)).as_py():
-            lines = self._lines(decoded)
+            raw = self._lines(decoded)
         else:
-            lines = self._with_ids(decoded, numbers)
-        fields = {n: column for n, column in decoded.fields.items() if n not in (ID, RECEIVED)}
+            raw = _as_array(self._with_ids(decoded, numbers))
+        fields = {name: column for name, column in decoded.fields.items() if name != ID}
         if self._agent_id:
-            fields[AGENT_ID] = pa.repeat(pa.scalar(self._agent_id), len(lines))
-        return _as_array(lines), pa.RecordBatch.from_pydict(fields)
+            fields[AGENT_ID] = pa.repeat(pa.scalar(self._agent_id), len(raw))
+        return raw, pa.RecordBatch.from_pydict(fields)
 
-    def _lines(self, decoded: Decoded) -> list[bytes]:
+    def _lines(self, decoded: Decoded) -> pa.Array:
         claims, tail = self._claims(decoded)
         end = b",%s}" % tail
         if not claims:
-            return [line[:-1] + end for line in decoded.lines]
-        return [
-            _rewritten(line, tail) if (cut := _cut(line, claims)) is None else cut[:-1] + end
-            for line in decoded.lines
-        ]
+            return _with_end(decoded.lines, end)
+        return _as_array(
+            [
+                _rewritten(line, tail) if (cut := _cut(line, claims)) is None else cut[:-1] + end
+                for line in decoded.lines
+            ]
+        )
 
     def _with_ids(self, decoded: Decoded, numbers: Sequence[int]) -> list[bytes]:
         return [
@@ -75,7 +77,7 @@ class Stamp:
     def _claims(self, decoded: Decoded) -> tuple[list[_Claim], bytes]:
         """Return what must go from the texts before the tail is put on, and that tail."""
         claims = []
-        if RECEIVED in decoded.fields or _named(decoded.lines, _TIME):
+        if decoded.timed:
             claims.append(_TIME)
         if not self._agent_id:
             return claims, self._tail
@@ -96,6 +98,16 @@ def _as_array(lines: Sequence[bytes]) -> pa.Array:
     """Return texts that are known to be UTF-8 as an array of strings, in one copy."""
     ends = np.cumsum([0, *map(len, lines)], dtype=np.int32)
     data = pa.py_buffer(b"".join(lines))
+    return pa.StringArray.from_buffers(len(lines), pa.py_buffer(ends), data)
+
+
+def _with_end(lines: Sequence[bytes], end: bytes) -> pa.Array:
+    """Return objects with their last brace replaced by an end, as an array, in one copy."""
+    lengths = np.fromiter(map(len, lines), np.int32, len(lines))
+    ends = np.zeros(len(lines) + 1, np.int32)
+    np.cumsum(lengths + (len(end) - 1), out=ends[1:])
+    parts = [memoryview(line)[:-1] for line in lines]
+    data = pa.py_buffer(end.join([*parts, b""]))
     return pa.StringArray.from_buffers(len(lines), pa.py_buffer(ends), data)
 
 

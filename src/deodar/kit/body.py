@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import zstandard
@@ -83,15 +84,45 @@ async def read_body(
     after unpacking, `time_limit` the seconds until it is complete (None: unlimited). Raises the
     errors of this module; each carries the HTTP status.
     """
+    packed = await read_packed(
+        stream, encoding, max_wire=max_wire, max_plain=max_plain, time_limit=time_limit
+    )
+    if len(packed.data) < _SMALL:
+        return packed.unpack()
+    return await asyncio.to_thread(packed.unpack)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A whole body as it came over the wire."""
+
+    data: bytes
+    encoding: str | None
+    max_plain: int
+
+    def unpack(self) -> bytes:
+        """Return its content; raises BodyTooLarge and BodyMalformed. Takes a while."""
+        return decode(self.data, self.encoding, max_plain=self.max_plain)
+
+
+async def read_packed(
+    stream: AsyncIterable[bytes],
+    encoding: str | None,
+    *,
+    max_wire: int,
+    max_plain: int,
+    time_limit: float | None = 60.0,
+) -> Packed:
+    """Return a whole body, to be unpacked in a thread where other work is done on it.
+
+    As `read_body`, but for the errors of unpacking.
+    """
     _unpacker(encoding)  # an unknown encoding is refused before the body is read
     try:
         async with asyncio.timeout(time_limit):
-            data = await _collect(stream, max_wire)
+            return Packed(await _collect(stream, max_wire), encoding, max_plain)
     except TimeoutError as error:
         raise BodyTooSlow(f"the body was not complete after {time_limit:g} seconds") from error
-    if len(data) < _SMALL:
-        return decode(data, encoding, max_plain=max_plain)
-    return await asyncio.to_thread(decode, data, encoding, max_plain=max_plain)
 
 
 def decode(data: bytes, encoding: str | None, *, max_plain: int) -> bytes:

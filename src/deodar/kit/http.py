@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from deodar.kit.tls_buffers import share_buffer
+
 if TYPE_CHECKING:
     from uvicorn._types import (
         ASGI3Application,
@@ -54,9 +56,12 @@ class Protocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         *,
         limits: Limits,
+        received: memoryview,
     ) -> None:
+        """`received` is where the loop's TLS connections put what comes off the wire."""
         super().__init__(config, server_state, app_state)
         self._limits = limits
+        self._received = received
         self._certificate: bytes | None = None
         self._in_headers = True  # or between requests
         self._heads = 0  # complete ones so far
@@ -70,6 +75,7 @@ class Protocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self._certificate = tls.getpeercert(True)
+            share_buffer(transport, self._received)
         self._await_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:

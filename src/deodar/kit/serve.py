@@ -47,12 +47,12 @@ _log = logger("serve")
 _TICK = 1.0  # seconds between refreshes of the Date header
 _BACKLOG = 512
 _FILES = 65_536
+_RECEIVED = 65_536  # bytes that are taken off a TLS connection at a time
 _FAREWELL = 0.5  # seconds for clients to take the last bytes and to close
 _APPLICATION_STOP = 30.0  # seconds that an application's own shutdown may take
 
-# asyncio keeps a buffer of 256 KB for each TLS connection, thousands of which wait for hours here.
-# This is what comes off the wire at a time; our contexts read one TLS record of 16 KB at a time.
-sslproto.SSLProtocol.max_size = 32_768
+# What comes off the wire at a time until a handshake is complete; see deodar.kit.tls_buffers.
+sslproto.SSLProtocol.max_size = 16_384
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ class _Service:
         self.state = ServerState()
         self.app_state: dict[str, Any] = {"stop": stop}
         self.stopping = stop
+        self._received = memoryview(bytearray(_RECEIVED))
         self._server: asyncio.Server | None = None
         limits = endpoint.limits
         self.config = Config(
@@ -162,7 +163,13 @@ class _Service:
         )
 
     def _protocol(self) -> Protocol:
-        return Protocol(self.config, self.state, self.app_state, limits=self.endpoint.limits)
+        return Protocol(
+            self.config,
+            self.state,
+            self.app_state,
+            limits=self.endpoint.limits,
+            received=self._received,
+        )
 
     def refuse(self) -> None:
         """Accept nothing more; idle connections are closed, busy ones after their answer."""

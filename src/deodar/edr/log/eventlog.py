@@ -23,6 +23,7 @@ from deodar.edr.database import now_us
 from deodar.edr.errors import LogFull, LogUnavailable, PacketRefused, PartlyTaken
 from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.reader import Reader
+from deodar.edr.log.recent import Recent
 from deodar.edr.log.schema import TABLE, prepare
 from deodar.edr.log.watermark import Watermark
 from deodar.kit.logging import logger
@@ -91,6 +92,7 @@ class EventLog:
         self._lineage = lineage
         self._floor = max(0, numbers[0] - 1)
         self.reader = Reader(engine)
+        self.recent = Recent()
         self.watermark = Watermark(numbers[1])
         self.counters = Counters()
 
@@ -242,6 +244,7 @@ class EventLog:
             self._under_way.pop(packet.key, None)
             _resolve(waiting, None)
         self._count(rows.num_rows, len(group))
+        self.recent.add(first - 1, rows.column("raw").chunk(0))
         self.watermark.advance(first + rows.num_rows - 1)
 
     async def _isolate(self, group: Sequence[_Waiting], reason: str) -> None:

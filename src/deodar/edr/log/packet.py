@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,9 +38,9 @@ class Packet:
         """The number of events."""
         return len(self.raw)
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """About how much memory it takes, in bytes."""
+        """About how much memory it takes, in bytes. Arrow takes a while to count them."""
         return int(self.raw.nbytes + self.fields.nbytes)
 
 

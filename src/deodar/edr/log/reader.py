@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from deodar.edr.log.lineage import epoch_rows
 from deodar.edr.log.schema import TABLE
+from deodar.edr.log.slices import Slice, join
 from deodar.store.engine import Limits
 from deodar.store.errors import QueryLimit
 
@@ -22,27 +23,11 @@ if TYPE_CHECKING:
     from deodar.kedrql import Sql
     from deodar.store.engine import Engine
 
-Joined = bytes | memoryview
-"""Texts that were joined; a view when they are in memory of the store's result."""
-
 SCAN = 200_000
 _SECONDS = 60.0
 _SLACK = 4
 _BACKUP_ROWS = 50_000
 _BACKUP_BYTES = 256 << 20
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Events of one read: JSON texts joined by commas, how many, and the last number scanned.
-
-    `cut` tells that there are more, which did not fit into the bytes that were asked for.
-    """
-
-    joined: Joined
-    count: int
-    scanned: int
-    cut: bool
 
 
 @dataclass(frozen=True)
@@ -82,7 +67,7 @@ class Reader:
         scanned = found.range.last
         if kept < len(texts) or kept == found.range.limit:
             scanned = int(found.rows.column("seq")[kept - 1].as_py())
-        return Slice(_join(texts.slice(0, kept)), kept, scanned, kept < len(texts))
+        return Slice(join(_whole(texts.slice(0, kept))), kept, scanned, kept < len(texts))
 
     def rows(self, after: int, upto: int) -> pa.Table:
         """Return some whole rows above `after`, none above `upto`, at least one if there is any.
@@ -157,13 +142,7 @@ def _within(texts: pa.ChunkedArray, max_bytes: int) -> int:
     return max(1, int(pc.sum(pc.less_equal(ends, max_bytes)).as_py() or 0))
 
 
-def _join(texts: pa.ChunkedArray) -> Joined:
-    """Return the texts joined by commas, in one pass."""
-    if len(texts) == 0:
-        return b""
-    whole = pc.cast(texts.combine_chunks(), pa.binary())
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0)
-    one = pa.ListArray.from_arrays(pa.array([0, len(whole)], pa.int32()), whole)
-    joined = pc.binary_join(one, b",")
-    return memoryview(joined[0].as_buffer())
+def _whole(texts: pa.ChunkedArray) -> pa.Array:
+    if texts.num_chunks == 1:
+        return texts.chunk(0)
+    return pa.concat_arrays([pa.array([], texts.type), *texts.chunks])

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deodar.edr import web
+from deodar.edr.database import now_us
 from deodar.edr.errors import AlreadyThere, BadRequest, FileRefused, NotKnown
 from deodar.edr.tasking.files import Part
 from deodar.kit.body import BodyError
@@ -94,6 +95,8 @@ class TaskingApi:
             seconds = min(wait, self._tasking.settings.wait)
             if await web.unless_gone(request, _woken(turn, seconds)) is None:
                 return Response(status_code=499)  # nobody is there to see it
+            if not turn.is_set():
+                return web.answer(msgspec.structs.replace(orders, time_us=now_us()))
         # It may have been revoked meanwhile.
         endpoint = await self._gate.admit(request, note=False)
         if not isinstance(endpoint, msgspec.Struct):
