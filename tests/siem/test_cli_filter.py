@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 
+from tests.siem.batches import batch
 from tests.siem.test_cli import deodar
+
+from deodar.siem.collector.prepare import stream
 
 
 def test_a_condition_is_checked_and_printed_as_it_is_understood(tmp_path):
@@ -42,3 +45,19 @@ def test_events_and_dictionaries_that_cannot_be_read_are_told(tmp_path):
     assert f"{tmp_path}/odd, line 2: no JSON object" in ran.stderr
     ran = deodar("filter", "try", "Name = 'a'", "--dictionary", "x", "--events", "-", code=2)
     assert "write it as NAME=FILE" in ran.stderr
+
+
+def test_what_a_search_finds_can_be_tried(core, tmp_path):
+    home = core.collector("edr:9443", insecure=True)
+    sent = batch(3, batch_id=f"{home.path.name}-1")
+    with core.client(home) as client:
+        headers = {"content-type": "application/vnd.apache.arrow.stream"}
+        url = f"/storage/v1/batches/{sent.id}"
+        answer = client.post(url, content=stream(sent.events).to_pybytes(), headers=headers)
+        assert answer.status_code == 200, answer.text
+    found = core.search(f"select * from events where BatchID = '{sent.id}' order by ID")
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(f"{json.dumps(event)}\n" for event in found))
+    words = "DestinationPort >= 1 AND Extra.Depth = '1' AND NOT DeviceVendor = ''"
+    lines = deodar("filter", "try", words, "--events", events, "--json").stdout.splitlines()
+    assert [json.loads(line)["passes"] for line in lines] == [False, True, False]
