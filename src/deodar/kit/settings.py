@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+import typing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -74,6 +75,7 @@ def _names(kind: type[msgspec.Struct]) -> set[str]:
     names: set[str] = set()
     for field in msgspec.structs.fields(kind):
         names.add(field.encode_name)
-        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            names |= _names(field.type)
+        for inner in (field.type, *typing.get_args(field.type)):
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                names |= _names(inner)
     return names

@@ -12,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from deodar.kit import logging as logs
+from deodar.kit.errors import SettingsError
 from deodar.siem import cli_dead_letters, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
+    Connector,
     Debug,
     Dir,
     FetchTimeout,
@@ -23,7 +25,10 @@ from deodar.siem.cli_options import (
     Insecure,
     Json,
     MaxEvents,
+    Normalizer,
     Pins,
+    Settings,
+    connector_table,
     edr_source,
     plain,
     print_json,
@@ -34,8 +39,8 @@ from deodar.siem.cli_options import (
 )
 from deodar.siem.collector import board as boards
 from deodar.siem.collector.home import names, open_home, settings_of
-from deodar.siem.setup import MadeCollector, Source, add_collector
-from deodar.tls.certificates import fingerprint
+from deodar.siem.connectors import registry
+from deodar.siem.setup import MadeCollector, Source, add_collector, add_collector_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,7 +64,10 @@ def add(
     edr: Annotated[
         list[str],
         typer.Option("--edr", metavar="HOST:PORT", help="For a cluster once for each node."),
-    ],
+    ] = [],  # noqa: B006 - typer copies it
+    connector: Connector = "",
+    settings: Settings = [],  # noqa: B006
+    normalizer: Normalizer = "",
     pins: Pins = [],  # noqa: B006 - typer copies it
     authority: Authority = None,
     insecure: Insecure = False,
@@ -69,7 +77,13 @@ def add(
     filter_text: Filter = "",
     as_json: Json = False,
 ) -> None:
-    """Make a collector for one EDR server (or cluster)."""
+    """Make a collector: for one EDR server (or cluster), or with another connector."""
+    if bool(edr) == bool(connector):
+        raise SettingsError("give --edr HOST:PORT for an EDR server, or --connector KIND")
+    if connector:
+        table = connector_table(connector, settings)
+        print_made(add_collector_of(siem_home(path), name, table, normalizer), path, as_json)
+        return
     source: Source = edr_source(
         edr, pins, authority, insecure, max_events, fetch_timeout, client_timeout, filter_text
     )
@@ -81,13 +95,16 @@ def print_made(made: MadeCollector, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(made))
         return
-    typer.echo(
-        f"Collector {made.name}: {made.folder}/collector.toml\n"
-        f"  external id              {made.external_id}\n"
-        f"  certificate (SHA-256)    {made.certificate_sha256}\n"
-        f"Start it: deodar siem collector run {made.name} --dir {path}\n"
-        "Then accept it on the EDR server; id and certificate must be those above."
-    )
+    lines = [f"Collector {made.name}: {made.folder}/collector.toml"]
+    if made.external_id:
+        lines += [
+            f"  external id              {made.external_id}",
+            f"  certificate (SHA-256)    {made.certificate_sha256}",
+        ]
+    lines.append(f"Start it: deodar siem collector run {made.name} --dir {path}")
+    if made.external_id:
+        lines.append("Then accept it on the EDR server; id and certificate must be those above.")
+    typer.echo("\n".join(lines))
 
 
 @app.command()
@@ -95,10 +112,10 @@ def run(name: Name, path: Dir, debug: Debug = False) -> None:
     """Run a collector: it asks to be accepted, then fetches until it is stopped."""
     from deodar.siem.collector.service import run_collector  # noqa: PLC0415 - slow to import
 
-    logs.configure(f"collector {name}", debug=debug)
     home = open_home(path, name)
     settings = settings_of(home)
-    details = {"name": name, "external_id": settings.connector.external_id}
+    logs.configure(f"collector {name}", debug=debug or settings.connector.debug)
+    details = {"name": name, **registry.facts(settings.connector, home.path)}
 
     async def work(stop: asyncio.Event) -> None:
         await run_collector(home, settings, stop=stop, on_ready=lambda: print_ready(details))
@@ -129,22 +146,21 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
     """Show one collector: status and reason, counts, last error, identity."""
     home = open_home(path, name)
     report, settings = boards.ask(home), settings_of(home)
-    digest = fingerprint(home.read(settings.connector.secret))
+    facts = registry.facts(settings.connector, home.path)
     if as_json:
-        identity = {"external_id": settings.connector.external_id, "certificate_sha256": digest}
-        print_json({**msgspec.to_builtins(report), **identity})
+        print_json({**msgspec.to_builtins(report), "kind": settings.connector.kind, **facts})
         return
     lines = Table(show_header=False, box=None)
     reason = plain(f"  {report.status.reason}")
     lines.add_row("status", Text.assemble(_coloured(report.status), reason))
     if report.status.remedy:
         lines.add_row("what to do", plain(report.status.remedy))
-    lines.add_row("EDR server", ", ".join(settings.connector.servers()))
-    lines.add_row("external id", settings.connector.external_id)
-    lines.add_row("certificate", digest)
+    lines.add_row("connector", settings.connector.kind)
+    for key, fact in facts.items():
+        lines.add_row(key.replace("_", " "), plain(fact))
     counts = msgspec.to_builtins(report.counts)
     stages = counts.pop("stages")
-    for field, count in (counts | stages).items():
+    for field, count in (counts | stages | report.connector_counts).items():
         lines.add_row(field, f"{count:,}")
     lines.add_row("open windows", f"{report.pipeline.windows:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")

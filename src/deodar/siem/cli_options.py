@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ import typer
 from rich.text import Text
 
 from deodar.kit.directory import StateDirectory
+from deodar.kit.errors import SettingsError
 from deodar.siem.search.show import shown
 from deodar.siem.setup import Source
 
@@ -63,6 +65,20 @@ ClientTimeout = Annotated[
 MaxEvents = Annotated[
     int,
     typer.Option("--max-events", min=0, help="Events in one answer; 0: the EDR server's value."),
+]
+Connector = Annotated[
+    str, typer.Option("--connector", metavar="KIND", help="Kind of connector, such as tcp.")
+]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting of the connector, TOML or plain text; may be repeated.",
+    ),
+]
+Normalizer = Annotated[
+    str, typer.Option("--normalizer", help="Name or file; else the one of the connector's kind.")
 ]
 Filter = Annotated[
     str, typer.Option("--filter", metavar="KEDRQL", help="Which events the EDR server sends.")
@@ -125,6 +141,33 @@ def edr_source(
         client_timeout=client_timeout,
         filter=filter_text,
     )
+
+
+def connector_table(kind: str, settings: list[str]) -> dict[str, Any]:
+    """Return a connector's settings of ``KEY=VALUE`` texts as a table; raises SettingsError.
+
+    A dot in a key leads into a table, such as tls.certificate.
+    """
+    table: dict[str, Any] = {"kind": kind}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals or not all(key.split(".")):
+            raise SettingsError(f"--set {text}: give KEY=VALUE")
+        *path, last = key.strip().split(".")
+        inner = table
+        for part in path:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise SettingsError(f"--set {text}: {part} is no table")
+        inner[last] = _toml_value(value)
+    return table
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def plain(text: str) -> Text:

@@ -16,7 +16,14 @@ The tree::
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deodar.kit.errors import DeodarError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deodar.columnar.dead_letters import DeadLetter
 
 
 class SiemError(DeodarError):
@@ -34,12 +41,16 @@ class DestinationError(SiemError):
 class DestinationRefused(DestinationError):  # noqa: N818
     """A destination refuses what is in a batch; sending it again cannot help.
 
-    `rows` is how many of its events were refused, None for all; the others are delivered.
+    `rows` is how many of its events were refused, None for all; the others are delivered. `letters`
+    are those events themselves, if the destination says which ones they are.
     """
 
-    def __init__(self, message: str, rows: int | None = None) -> None:
+    def __init__(
+        self, message: str, rows: int | None = None, letters: Sequence[DeadLetter] = ()
+    ) -> None:
         super().__init__(message)
         self.rows = rows
+        self.letters = tuple(letters)
 
 
 class DestinationUnavailable(DestinationError):  # noqa: N818

@@ -9,7 +9,8 @@ import msgspec
 
 from deodar.kit import settings as files
 from deodar.kit.errors import SettingsError
-from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check, server_url
+from deodar.siem.connectors.kata_edr_settings import server_url
+from deodar.siem.connectors.registry import AnySettings, check
 from deodar.siem.destinations.registry import read
 from deodar.siem.pipeline import settings as pipeline
 
@@ -81,7 +82,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     service_id: str
     tenant_id: str
     core: CoreLink
-    connector: KataEdrSettings
+    connector: AnySettings
     normalizer: str = "kedr"
     journal_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
@@ -107,13 +108,17 @@ def load_collector(path: Path) -> CollectorSettings:
     """Return a collector's settings, checked as a whole; raises SettingsError."""
     settings = files.load(path, CollectorSettings)
     check_name(settings.name)
-    check(settings.connector, where=str(path))
+    check(settings.connector, where=f"{path}: connector")
     try:
         server_url(settings.core.url)
     except SettingsError as error:
         raise SettingsError(f"{path}: core.url: {error}") from error
-    if settings.journal_bytes < 4 * settings.connector.max_body_bytes:
-        raise SettingsError(f"{path}: journal_bytes must be 4 times connector.max_body_bytes")
+    least = 4 * settings.connector.largest_record
+    if settings.journal_bytes < least:
+        raise SettingsError(
+            f"{path}: journal_bytes must be {least} or more, 4 times what the connector hands over "
+            "at once"
+        )
     _check_destinations(settings, path)
     pipeline.read(settings, where=str(path))
     return settings

@@ -12,7 +12,7 @@ import shutil
 import socket
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +20,9 @@ from deodar.kit import settings as files
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import SettingsError, StateError
 from deodar.siem.collector.home import SETTINGS, collector_folder
+from deodar.siem.connectors import registry
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check
+from deodar.siem.normalizers.registry import open_normalizer
 from deodar.siem.settings import CollectorSettings, CoreLink, SiemSettings, load_siem
 from deodar.tls.certificates import (
     Pair,
@@ -34,7 +36,10 @@ from deodar.tls.certificates import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from deodar.siem.connectors.base import ConnectorSettings
 
 SIEM_SETTINGS = "siem.toml"
 _CORE_COMMENT = "Deodar SIEM core. Empty `store`: embedded, in this folder."
@@ -43,6 +48,9 @@ _COLLECTOR_COMMENT = (
     "history that it still holds. max_events and max_timeout (seconds): 0 for the server's own\n"
     "value; client_timeout: 0 for 1800 seconds."
 )
+
+
+_OTHER_COMMENT = "One Deodar collector. docs/reference/connectors.md has the settings of connector."
 
 
 @dataclass(frozen=True)
@@ -98,34 +106,62 @@ def add_collector(siem: StateDirectory, name: str, source: Source) -> MadeCollec
 
     Raises SettingsError for a source that cannot be, StateError when the collector exists.
     """
+    connector = check(_connector(source), where=f"collector {name}")
+    authority_of_server = _read_authority(source.ca)
+    identity = self_signed(f"deodar-{name}")
+    with _new_collector(siem, name, connector, _COLLECTOR_COMMENT) as home:
+        home.write_secret(connector.secret, identity.pem)
+        if authority_of_server:
+            home.write(connector.ca, authority_of_server)
+    digest = fingerprint(identity.certificate)
+    return MadeCollector(name, connector.external_id, digest, str(home.path))
+
+
+def add_collector_of(
+    siem: StateDirectory, name: str, table: Mapping[str, Any], normalizer: str = ""
+) -> MadeCollector:
+    """Make a collector with any other connector; `table` is its settings with their `kind`.
+
+    An empty `normalizer` is the kind's own. Raises SettingsError, NormalizerError or StateError.
+    """
+    connector = registry.read(table, where=f"collector {name}: connector")
+    normalizer = normalizer or registry.kind_of(connector).normalizer
+    open_normalizer(normalizer)
+    with _new_collector(siem, name, connector, _OTHER_COMMENT, normalizer) as home:
+        pass
+    return MadeCollector(name, "", "", str(home.path))
+
+
+@contextlib.contextmanager
+def _new_collector(
+    siem: StateDirectory,
+    name: str,
+    connector: ConnectorSettings,
+    comment: str,
+    normalizer: str = "kedr",
+) -> Iterator[StateDirectory]:
+    """Make a collector's folder, to be filled; what fails leaves nothing behind."""
     core = load_siem(siem.path / SIEM_SETTINGS)
     folder = collector_folder(siem.path, name)
     if folder.exists():
         raise StateError(f"there is a collector {name} already: {folder}")
-    connector = check(_connector(source), where=f"collector {name}")
-    authority_of_server = _read_authority(source.ca)
+    settings = CollectorSettings(
+        name=name,
+        service_id=str(uuid.uuid4()),
+        tenant_id=core.tenant_id,
+        core=CoreLink(url=core_url(core)),
+        connector=connector,
+        normalizer=normalizer,
+    )
     home = StateDirectory.create(folder)
     try:
-        identity = self_signed(f"deodar-{name}")
-        home.write_secret(connector.secret, identity.pem)
-        if authority_of_server:
-            home.write(connector.ca, authority_of_server)
+        yield home
         _issue_for_core(siem, home, name)
-        settings = CollectorSettings(
-            name=name,
-            service_id=str(uuid.uuid4()),
-            tenant_id=core.tenant_id,
-            core=CoreLink(url=core_url(core)),
-            connector=connector,
-        )
-        home.write(SETTINGS, files.dump(settings, comment=_COLLECTOR_COMMENT).encode())
+        home.write(SETTINGS, files.dump(settings, comment=comment).encode())
     except BaseException:
         with contextlib.suppress(OSError):
             shutil.rmtree(folder)
         raise
-    return MadeCollector(
-        name, connector.external_id, fingerprint(identity.certificate), str(folder)
-    )
 
 
 def core_url(core: SiemSettings) -> str:

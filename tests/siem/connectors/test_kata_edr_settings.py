@@ -75,7 +75,6 @@ def test_seconds_become_an_iso_duration(seconds, text):
         ({"urls": []}, "connector.urls"),
         ({"urls": ["a b"]}, "connector.urls"),
         ({"external_id": "no"}, "connector.external_id"),
-        ({"kind": "kafka"}, "connector.kind"),
         ({"max_timeout": 60.0, "client_timeout": 60.0}, "connector.client_timeout"),
         ({"max_timeout": 1800.0}, r"client_timeout \(1800 s\) must be greater"),
         ({"pins": ["ab"]}, "connector.pins"),

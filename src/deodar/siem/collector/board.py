@@ -43,7 +43,10 @@ class Counts(msgspec.Struct):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A collector's state; times in seconds since the epoch, 0 for never."""
+    """A collector's state; times in seconds since the epoch, 0 for never.
+
+    `connector_counts` are those that its kind of connector has besides, such as lost datagrams.
+    """
 
     name: str
     status: Status
@@ -58,6 +61,7 @@ class Report(msgspec.Struct, frozen=True):
     pid: int
     destinations: tuple[DestinationReport, ...] = ()
     pipeline: PipelineReport = PipelineReport()
+    connector_counts: dict[str, int] = {}
 
 
 class Board:
@@ -68,6 +72,7 @@ class Board:
         self._pid = pid
         self._started = time.time()
         self.counts = Counts()
+        self.connector_counts: dict[str, int] = {}
         self.connector = Status("yellow", "starting")
         self.core_hindrance = ""
         self.journal_hindrance = ""
@@ -131,6 +136,7 @@ class Board:
             pid=self._pid,
             destinations=self.destinations,
             pipeline=self.pipeline,
+            connector_counts=dict(self.connector_counts),
         )
 
 
@@ -184,6 +190,11 @@ def metrics(report: Report) -> CollectorRegistry:
     for name in COLOURS:
         colour.labels(name).set(name == report.status.colour)
     _add_pipeline(registry, report.pipeline)
+    own = Counter(
+        "deodar_collector_connector", "Counts of the connector's own", ["what"], registry=registry
+    )
+    for what, number in report.connector_counts.items():
+        own.labels(what).inc(number)
     tally.add_metrics(registry, report.destinations)
     return registry
 

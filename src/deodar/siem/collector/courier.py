@@ -112,11 +112,11 @@ class Courier:
         if rows < batch.rows:
             self._tally.delivered(batch.rows - rows, 0)
         self._tally.refused(rows, reason)
-        letter = DeadLetter(reason, "$", 0, prepared.body, prepared.url)
+        letters = error.letters or [DeadLetter(reason, "$", 0, prepared.body, prepared.url)]
         failures = 0
         while True:
             try:
-                await asyncio.to_thread(self._letters.add, [letter], f"{batch.id}-to-{self._name}")
+                await asyncio.to_thread(self._letters.add, letters, f"{batch.id}-to-{self._name}")
             except OSError as problem:  # it is all that is left of them
                 failures += 1
                 self._failed(f"dead letters cannot be written: {problem}", failures + 1)

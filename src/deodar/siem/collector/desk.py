@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from deodar.kit.journal import Journal
-    from deodar.siem.connectors.kata_edr import Deliver
+    from deodar.siem.connectors.base import Handover
 
 READ_BYTES = 16 << 20
 LOOK_AGAIN = 5.0
@@ -66,21 +66,23 @@ class Desk:
         """The journal's size on disk."""
         return self._journal.bytes_used
 
-    async def put(self, command: Deliver, body: bytes) -> None:
-        """Make an answer durable with its token, however long that takes.
+    async def put(self, handover: Handover) -> None:
+        """Make a body durable with the state behind it, however long that takes.
 
-        An answer of a stream that was given up meanwhile (its token reset) is dropped.
+        What comes of a stream that was given up meanwhile (its state reset) is dropped.
         """
         header = RecordHeader(
             "answer",
             self._source,
-            command.token_before,
-            command.token_after,
-            command.url,
+            handover.before,
+            handover.after,
+            handover.origin,
             time.time_ns() // 1000,
-            command.has_events,
+            handover.has_events,
+            handover.framing,
+            handover.encoding,
         )
-        await self._chained(header, body)
+        await self._chained(header, handover.body)
 
     async def reset(self) -> None:
         """Record that the stream begins anew, without a token."""

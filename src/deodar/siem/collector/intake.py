@@ -1,4 +1,4 @@
-"""The connector's sink: answers go into the journal, unusable bodies among the dead letters."""
+"""The connector's sink: what is handed over goes into the journal, the unusable is kept aside."""
 
 from __future__ import annotations
 
@@ -12,31 +12,36 @@ if TYPE_CHECKING:
     from deodar.columnar.dead_letters import DeadLetterStore
     from deodar.siem.collector.board import Board
     from deodar.siem.collector.desk import Desk
-    from deodar.siem.connectors.kata_edr import Deliver, KeepAside
+    from deodar.siem.connectors.base import Handover
     from deodar.siem.connectors.status import Status
 
 
 class Intake:
-    """Takes what the driver fetched."""
+    """Takes what a connector hands over."""
 
     def __init__(self, desk: Desk, letters: DeadLetterStore, board: Board) -> None:
         self._desk = desk
         self._letters = letters
         self._board = board
 
-    async def deliver(self, command: Deliver, body: bytes) -> None:
-        """Put body and token into the journal; returns when they are durable."""
-        await self._desk.put(command, body)
-        self._board.counts.answers += 1
-        self._board.counts.bytes += len(body)
+    @property
+    def hindrance(self) -> str:
+        """Why nothing can be put into the journal now, or ""."""
+        return self._board.journal_hindrance
 
-    async def keep_aside(self, command: KeepAside, body: bytes) -> None:
+    async def put(self, handover: Handover) -> None:
+        """Put body and state into the journal; returns when they are durable."""
+        await self._desk.put(handover)
+        self._board.counts.answers += 1
+        self._board.counts.bytes += len(handover.body)
+
+    async def keep_aside(self, origin: str, reason: str, body: bytes) -> None:
         """Keep a body that cannot be used among the dead letters."""
         digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-        letter = DeadLetter(reason=command.reason, path="$", index=0, raw=body, source=command.url)
+        letter = DeadLetter(reason=reason, path="$", index=0, raw=body, source=origin)
         try:
             await asyncio.to_thread(self._letters.add, [letter], f"aside-{digest}")
-        except OSError as error:  # the server still has it, and is asked for it again
+        except OSError as error:  # a source that keeps state has it still, and is asked again
             self._board.error(f"dead letters cannot be written: {error}")
         self._board.counts.aside += 1
 
@@ -45,3 +50,8 @@ class Intake:
         self._board.connector = status
         if status.colour != "green":
             self._board.error(status.reason)
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to a count of the connector's own."""
+        counts = self._board.connector_counts
+        counts[what] = counts.get(what, 0) + number

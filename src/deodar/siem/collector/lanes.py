@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deodar.columnar.program import compile as compile_spec
 from deodar.siem.collector.courier import Courier
 from deodar.siem.collector.lane import Lane, Limits
 from deodar.siem.collector.positions import Positions
@@ -18,7 +17,7 @@ from deodar.siem.collector.workshop import Workshop
 from deodar.siem.destinations import registry
 from deodar.siem.destinations.base import STORAGE
 from deodar.siem.destinations.selection import Selection
-from deodar.siem.normalizers import loader
+from deodar.siem.normalizers.registry import open_normalizer
 from deodar.siem.pipeline import settings as pipeline
 
 if TYPE_CHECKING:
@@ -112,14 +111,15 @@ async def open_lanes(
     read = registry.read(settings.destinations, where=settings.name)
     wanted = [one for one in read if one.enabled]
     stamp = Stamp(settings.service_id, settings.name, settings.tenant_id)
-    program = compile_spec(loader.load(settings.normalizer))
+    normalizer = open_normalizer(settings.normalizer)
     stages = pipeline.read(settings, settings.name)
     names = [STORAGE, *(one.name for one in wanted)]
     outlets: list[_Outlet] = []
     async with AsyncExitStack() as opened:
         line = pipeline.open_line(stages, home.path, desk, settings.journal_bytes)
         opened.callback(line.close)
-        workshop = Workshop(Preparer(program, stamp, desk.identity, line), _SHARED if wanted else 0)
+        preparer = Preparer(normalizer, stamp, desk.identity, line)
+        workshop = Workshop(preparer, _SHARED if wanted else 0)
         opened.push_async_callback(workshop.close)
         positions = Positions(home.path / "journal", desk, names)
         opened.callback(positions.close)

@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from deodar.columnar.dead_letters import DeadLetter
-from deodar.columnar.envelope import salvage, split
-from deodar.columnar.errors import EnvelopeError
 from deodar.kit.body import encode
 from deodar.kit.journal import JournalError
 from deodar.kit.logging import logger
 from deodar.siem.collector.record import batch_id, decode, event_ids
+from deodar.siem.connectors.framing import divide
 from deodar.siem.destinations.forms import ndjson, render
 from deodar.siem.pipeline.counts import NOTHING, StageCounts
 from deodar.siem.pipeline.frame import joined
 from deodar.siem.pipeline.line import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from deodar.columnar.program import Program
     from deodar.kit.journal import Record
     from deodar.siem.collector.record import RecordHeader
+    from deodar.siem.normalizers.base import Normalizer
 
 BASE_EVENT = 1
 MADE = 1 << 31
@@ -78,17 +76,17 @@ class Preparer:
     """Prepares the records of one journal with one normalizer."""
 
     def __init__(
-        self, program: Program, stamp: Stamp, journal_identity: str, line: Line | None = None
+        self, normalizer: Normalizer, stamp: Stamp, journal_identity: str, line: Line | None = None
     ) -> None:
         """`line` are the stages behind normalizing, none if it is not given."""
         self._line = line or Line()
-        self._program = program
+        self._normalizer = normalizer
         self._stamp = stamp
         self._identity = journal_identity
 
     def warm_up(self) -> None:
         """Do once what is slow at the first time, so that the first event does not wait for it."""
-        self._program.run([b'{"EventType":"process"}', b"{"])
+        self._normalizer.run([b'{"EventType":"process"}', b"{"])
 
     def prepare(self, record: Record) -> Prepared:
         """Return what becomes of a record; whatever is wrong with it becomes dead letters.
@@ -116,8 +114,8 @@ class Preparer:
         if header.kind != "answer" or not header.has_events:
             empty = Prepared(record.number, batch, header.url, fetched_us=header.fetched_us)
             return self._passed(empty, _NO_EVENTS, [], header, b"")
-        events, broken = _events(record.body)
-        outcome = self._program.run(events)
+        events, broken = divide(header.framing, record.body, header.encoding)
+        outcome = self._normalizer.run(events)
         letters = [replace_source(letter, header.url) for letter in (*broken, *outcome.dead)]
         prepared = Prepared(
             record.number,
@@ -157,7 +155,7 @@ class Preparer:
     def _stamped(
         self, events: pa.RecordBatch, rows: list[int], header: RecordHeader, batch: str
     ) -> pa.RecordBatch:
-        """Add the columns that every event has; those that the normalizer filled are kept."""
+        """Add the columns that every event has; what the normalizer filled is kept."""
         count = events.num_rows
         fetched_ms = header.fetched_us // 1000
         columns = dict(zip(events.schema.names, events.columns, strict=True))
@@ -171,7 +169,16 @@ class Preparer:
             "BatchID": _repeated(batch, pa.string(), count),
             "BatchTime": _repeated(fetched_ms, pa.timestamp("ms", "UTC"), count),
         }
-        return pa.RecordBatch.from_pydict({**service, **columns})
+        filled = {
+            name: _filled(columns[name], service[name]) for name in service if name in columns
+        }
+        return pa.RecordBatch.from_pydict({**service, **columns, **filled})
+
+
+def _filled(column: pa.Array, default: pa.Array) -> pa.Array:
+    """Return a column with the default where it is empty: "" or 0."""
+    nothing = "" if pa.types.is_string(column.type) else 0
+    return pc.if_else(pc.equal(column, nothing), default, column)
 
 
 def _leaving(prepared: Prepared, events: pa.RecordBatch | None, body: bytes) -> Prepared:
@@ -190,14 +197,6 @@ def _repeated(value: object, kind: pa.DataType, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), count)
 
 
-def _events(body: bytes) -> tuple[Sequence[msgspec.Raw | bytes], list[DeadLetter]]:
-    """Return the events of an answer and what could not be saved of a broken one."""
-    try:
-        return split(body).events, []
-    except EnvelopeError:
-        return salvage(body)
-
-
 def replace_source(letter: DeadLetter, source: str) -> DeadLetter:
     """Return the dead letter with its source named."""
     return msgspec.structs.replace(letter, source=source)
@@ -211,7 +210,7 @@ def count_events(record: Record) -> int:
         return 0
     if header.kind != "answer" or not header.has_events:
         return 0
-    events, broken = _events(record.body)
+    events, broken = divide(header.framing, record.body)
     return len(events) + len(broken)
 
 

@@ -1,7 +1,8 @@
-"""Records of the collector's journal: an answer as it came, or the order to begin anew.
+"""Records of the collector's journal: a body as it came, or the order to begin anew.
 
 The header says where the stream stood before and after. Once a record is in the journal its token
-counts as consumed: a restarted collector goes on from the last record's `token_after`. Batch and
+(any connector's state) counts as consumed: a restarted collector goes on from the last record's
+`token_after`. Batch and
 event identities come from the journal's own and the record's number, so that whatever is done again
 is recognised.
 """
@@ -22,7 +23,8 @@ class RecordHeader(msgspec.Struct, frozen=True):
 
     A tick has nothing but its time: it closes windows of aggregation while nothing comes.
 
-    `source` names the stream that the tokens belong to.
+    `source` names the stream that the tokens belong to, `url` where the body is from. `framing`
+    says how the body is divided into events, `encoding` what its text is to be converted from.
     """
 
     kind: Literal["answer", "reset", "tick"]
@@ -32,6 +34,8 @@ class RecordHeader(msgspec.Struct, frozen=True):
     url: str
     fetched_us: int
     has_events: bool = True
+    framing: str = "kata"
+    encoding: str = ""
 
 
 def encode(header: RecordHeader) -> bytes:

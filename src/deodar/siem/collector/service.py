@@ -29,9 +29,8 @@ from deodar.siem.collector.delivery import Delivery
 from deodar.siem.collector.desk import Desk
 from deodar.siem.collector.intake import Intake
 from deodar.siem.collector.lanes import open_lanes
-from deodar.siem.collector.record import source_key
-from deodar.siem.connectors.kata_edr_driver import Driver, server_context
-from deodar.tls.certificates import fingerprint, load_pair
+from deodar.siem.connectors import registry
+from deodar.tls.certificates import load_pair
 from deodar.tls.contexts import pinned_client
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 
     from deodar.kit.directory import StateDirectory
     from deodar.siem.collector.lanes import Lanes
+    from deodar.siem.connectors.base import Connector
     from deodar.siem.settings import CollectorSettings
-    from deodar.tls.certificates import Pair
 
 STATUS_SECONDS = 2.0
 _log = logger("siem.collector")
@@ -60,17 +59,21 @@ async def run_collector(
 
     Raises SettingsError, StateError, TlsError or JournalUnavailable when it cannot begin.
     """
-    pair = load_pair(home.read(settings.connector.secret))
-    source = source_key(settings.connector, fingerprint(pair.certificate))
+    source = registry.identity(settings.connector, home.path)
     with home.lock(), _journal(home, settings) as journal:
         board = boards.Board(settings.name, os.getpid())
         desk = Desk(journal, source, lambda text: _hinder(board, text))
         letters = DeadLetterStore(home.path / "dead-letters", settings.dead_letter_bytes)
-        _announce(journal, desk, board, letters)
+        _announce(journal, board, letters)
+        if desk.token is None and registry.kind_of(settings.connector).has_state:
+            _log.info("an initial request will be made: history comes first", why=desk.why_initial)
+        connector = registry.open_connector(
+            settings.connector, home.path, Intake(desk, letters, board)
+        )
         core = CoreClient(settings.core.url, _core_context(home, settings))
         delivery = Delivery(core, letters, board)
         async with core, open_lanes(home, settings, desk, board, letters, delivery) as lanes:
-            collector = Collector(home, settings, pair, desk, board, letters, lanes)
+            collector = Collector(home, connector, desk, board, lanes)
             await collector.run(stop, on_ready)
 
 
@@ -85,14 +88,12 @@ def _hinder(board: boards.Board, text: str) -> None:
         _log.warning("waiting", reason=text)
 
 
-def _announce(journal: Journal, desk: Desk, board: boards.Board, letters: DeadLetterStore) -> None:
+def _announce(journal: Journal, board: boards.Board, letters: DeadLetterStore) -> None:
     for damage in journal.damage:
         text = f"answers in the journal are damaged: {damage}"
         board.error(text)
         _log.error(text)
         letters.add([DeadLetter(text, "$", 0, b"", "journal")], f"damage-{journal.identity}")
-    if desk.token is None:
-        _log.info("an initial request will be made: history comes first", why=desk.why_initial)
 
 
 def _core_context(home: StateDirectory, settings: CollectorSettings) -> ssl.SSLContext:
@@ -106,31 +107,28 @@ class Collector:
     def __init__(
         self,
         home: StateDirectory,
-        settings: CollectorSettings,
-        pair: Pair,
+        connector: Connector,
         desk: Desk,
         board: boards.Board,
-        letters: DeadLetterStore,
         lanes: Lanes,
     ) -> None:
         self._home = home
+        self._connector = connector
         self._desk = desk
         self._board = board
         self._lanes = lanes
-        context = server_context(settings.connector, pair, home.path)
-        self._driver = Driver(settings.connector, context, Intake(desk, letters, board))
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] | None) -> None:
         """Work until `stop` is set."""
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._driver.run(self._desk.token)),
+                group.create_task(self._connector.run(self._desk.token)),
                 group.create_task(self._lanes.run()),
                 group.create_task(self._keep_status()),
             ]
             ready = (lambda _bound: on_ready()) if on_ready else None
             endpoint = Endpoint(control_app(self), path=self._home.socket)
-            await serve([endpoint], stop=stop, on_ready=ready)
+            await serve([endpoint, *self._connector.endpoints()], stop=stop, on_ready=ready)
             for task in tasks:
                 task.cancel()
         self._save_status()
@@ -139,7 +137,7 @@ class Collector:
         """Begin the stream anew: an initial request follows. Durable when this returns."""
         _log.warning("the token is reset; history comes again")
         await self._desk.reset()
-        self._driver.begin_anew()
+        self._connector.begin_anew()
 
     def report(self) -> boards.Report:
         """Return the collector's present state."""
@@ -189,7 +187,6 @@ def reset_stopped(home: StateDirectory, settings: CollectorSettings) -> None:
 
     Raises StateError when it does run, JournalError when the journal refuses.
     """
-    pair = load_pair(home.read(settings.connector.secret))
-    source = source_key(settings.connector, fingerprint(pair.certificate))
+    source = registry.identity(settings.connector, home.path)
     with home.lock(), _journal(home, settings) as journal:
         asyncio.run(Desk(journal, source, lambda _text: None).reset())

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from deodar.kit.errors import SettingsError
+from deodar.siem.connectors.base import ConnectorSettings
 
 DEFAULT_CLIENT_TIMEOUT = 1800.0
 DEFAULT_PORT = 443
@@ -24,7 +25,9 @@ _PIN = re.compile(r"[0-9a-f]{64}")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
-class KataEdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class KataEdrSettings(
+    ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="kata/edr"
+):
     """One connector's settings; `check` says whether they fit together.
 
     Timeouts are in seconds. `secret` names a PEM file with certificate and key, in the
@@ -35,13 +38,12 @@ class KataEdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     urls: list[str]
     external_id: str
-    kind: str = "kata/edr"
     secret: str = "secret.pem"  # noqa: S105 - the name of a file
     max_events: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
     max_timeout: Seconds = 0.0
     client_timeout: Seconds = 0.0
     filter: str = ""
-    pins: list[str] = []
+    pins: list[str] = msgspec.field(default_factory=list)
     ca: str = ""
     insecure: bool = False
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=512 << 20)] = 128 << 20
@@ -51,6 +53,19 @@ class KataEdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Seconds that one request may take in all."""
         return self.client_timeout or DEFAULT_CLIENT_TIMEOUT
 
+    @property
+    def largest_record(self) -> int:
+        """Bytes of the largest answer that is taken."""
+        return self.max_body_bytes
+
+    def problem(self) -> str:
+        """Return "key: what is wrong", or ""."""
+        try:
+            check(self, where="")
+        except SettingsError as error:
+            return str(error).removeprefix(": connector.")
+        return super().problem()
+
     def servers(self) -> tuple[str, ...]:
         """Return the URLs in the form ``https://host:port``. Raises SettingsError."""
         return tuple(server_url(url) for url in self.urls)
@@ -58,8 +73,6 @@ class KataEdrSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def check(settings: KataEdrSettings, *, where: str) -> KataEdrSettings:
     """Return the settings if they fit together; raises SettingsError that names file and key."""
-    if settings.kind != "kata/edr":
-        raise SettingsError(f"{where}: connector.kind: only kata/edr is known here")
     if not settings.urls:
         raise SettingsError(f"{where}: connector.urls: give at least one host:port")
     try:
@@ -85,7 +98,9 @@ def _check_timeouts(settings: KataEdrSettings, where: str) -> None:
 def _check_trust(settings: KataEdrSettings, where: str) -> None:
     ways = [bool(settings.pins), bool(settings.ca), settings.insecure]
     if sum(ways) > 1:
-        raise SettingsError(f"{where}: connector: give one of pins, ca and insecure, not several")
+        raise SettingsError(
+            f"{where}: connector.pins: give one of pins, ca and insecure, not several"
+        )
     for pin in settings.pins:
         if not _PIN.fullmatch(pin.lower().replace(":", "")):
             raise SettingsError(

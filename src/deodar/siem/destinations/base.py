@@ -21,10 +21,12 @@ from deodar.siem.errors import DestinationRefused
 from deodar.siem.pipeline.errors import FilterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
+
+    from deodar.columnar.dead_letters import DeadLetter
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 STORAGE = "storage"
@@ -117,12 +119,18 @@ class Progress:
     def __init__(self) -> None:
         self._id, self.parts = "", 0
         self._bytes, self._refused, self._reason = 0, 0, ""
+        self._letters: list[DeadLetter] = []
+
+    def is_new(self, batch_id: str) -> bool:
+        """Whether this is another batch than the one in hand."""
+        return batch_id != self._id
 
     def begin(self, batch_id: str) -> None:
         """Begin a batch, or go on with it."""
         if batch_id != self._id:
             self._id, self.parts = batch_id, 0
             self._bytes, self._refused, self._reason = 0, 0, ""
+            self._letters = []
 
     def delivered(self, size: int) -> None:
         """Note that the next part is delivered, in so many bytes."""
@@ -135,10 +143,19 @@ class Progress:
         self._refused += rows
         self._reason = reason
 
+    def partly(self, size: int, letters: Sequence[DeadLetter]) -> None:
+        """Note that the next part is delivered but for some of its events."""
+        self.delivered(size)
+        self._refused += len(letters)
+        self._letters += letters
+        self._reason = letters[0].reason if letters else self._reason
+
     def result(self) -> int:
         """Return the bytes delivered; raises DestinationRefused if a part was refused."""
         if self._refused:
-            raise DestinationRefused(self._reason, self._refused)
+            # Events of parts that were refused whole are known by their answer only.
+            whole = self._refused == len(self._letters)
+            raise DestinationRefused(self._reason, self._refused, self._letters if whole else ())
         return self._bytes
 
 

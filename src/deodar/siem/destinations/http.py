@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -27,7 +26,7 @@ from deodar.siem.destinations.base import (
 )
 from deodar.siem.destinations.packing import Packing, pack
 from deodar.siem.destinations.trust import TlsSettings, client_context
-from deodar.siem.destinations.urls import Policy, Urls
+from deodar.siem.destinations.urls import Policy, Urls, is_url
 from deodar.siem.errors import DestinationRefused, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -58,22 +57,12 @@ class HttpSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fie
         """Return what is wrong, or ""."""
         if not self.urls:
             return "urls: give at least one"
-        wrong = next((url for url in self.urls if not _is_url(url)), None)
+        wrong = next((url for url in self.urls if not is_url(url)), None)
         if wrong is not None:
             return f"urls: {wrong!r} is no http or https URL"
         if self.layout == "array" and self.form == "cef":
             return "layout: an array needs a form of JSON: json, ecs or ocsf"
         return self.tls.problem() or super().problem()
-
-
-def _is_url(url: str) -> bool:
-    if any(character.isspace() for character in url):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 class HttpDestination(Destination):

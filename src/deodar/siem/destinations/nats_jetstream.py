@@ -7,11 +7,10 @@ its window; the stream's acknowledgement is the receipt. A stream that takes the
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from deodar.kit.errors import SettingsError
 from deodar.siem.destinations import forms
 from deodar.siem.destinations.base import (
     Batch,
@@ -19,11 +18,11 @@ from deodar.siem.destinations.base import (
     Destination,
     Kind,
     Progress,
-    read_file,
 )
 from deodar.siem.destinations.packing import Packing, pack
-from deodar.siem.destinations.trust import TlsSettings, client_context
+from deodar.siem.destinations.trust import TlsSettings
 from deodar.siem.errors import DestinationUnavailable
+from deodar.siem.nats import link_options, link_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,14 +50,7 @@ class NatsSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fie
 
     def problem(self) -> str:
         """Return what is wrong, or ""."""
-        if not self.urls:
-            return "urls: give at least one"
-        for url in self.urls:
-            if not url.startswith(("nats://", "tls://")) or any(map(str.isspace, url)):
-                return f"urls: {url!r} is not nats://host:port or tls://host:port"
-        if bool(self.user) != bool(self.password_file):
-            return "user: user and password_file belong together"
-        return self.tls.problem() or super().problem()
+        return link_problem(self) or super().problem()
 
 
 class NatsDestination(Destination):
@@ -66,7 +58,7 @@ class NatsDestination(Destination):
 
     def __init__(self, settings: NatsSettings, home: Path) -> None:
         self._settings = settings
-        self._options = _options(settings, home)
+        self._options = link_options(settings, home)
         self._progress = Progress()
         self._client: Client | None = None
 
@@ -136,34 +128,6 @@ class NatsDestination(Destination):
     def _unavailable(self, error: Exception) -> DestinationUnavailable:
         reason = str(error) or type(error).__name__
         return DestinationUnavailable(f"NATS {', '.join(self._settings.urls)}: {reason}")
-
-
-async def _ignore(_error: Exception) -> None:
-    """Keep the library from logging by itself: every failure reaches the caller."""
-
-
-def _options(settings: NatsSettings, home: Path) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "servers": settings.urls,
-        "name": "deodar",
-        "allow_reconnect": False,  # the collector tries again, and tells of it
-        "connect_timeout": min(settings.timeout, 10.0),
-        "error_cb": _ignore,
-    }
-    if settings.user:
-        options |= {"user": settings.user, "password": _secret(home, settings.password_file)}
-    if settings.token_file:
-        options["token"] = _secret(home, settings.token_file)
-    if any(url.startswith("tls://") for url in settings.urls):
-        options["tls"] = client_context(settings.tls, home)
-    return options
-
-
-def _secret(home: Path, name: str) -> str:
-    text = read_file(home, name).decode("utf-8", "replace").strip()
-    if not text:
-        raise SettingsError(f"{home / name} is empty")
-    return text
 
 
 KIND = Kind("nats-jetstream", "blocks into a NATS stream", NatsSettings, NatsDestination)

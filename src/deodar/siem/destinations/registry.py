@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from deodar.kit.errors import SettingsError
-from deodar.siem.destinations import deodar, file, http, nats_jetstream, syslog
+from deodar.siem.destinations import (
+    deodar,
+    file,
+    http,
+    nats_jetstream,
+    opensearch,
+    syslog,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +24,10 @@ if TYPE_CHECKING:
     from deodar.siem.destinations.base import CommonSettings, Destination, Kind
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {module.KIND.name: module.KIND for module in (file, syslog, http, nats_jetstream, deodar)}
+    {
+        module.KIND.name: module.KIND
+        for module in (file, syslog, http, nats_jetstream, opensearch, deodar)
+    }
 )
 """Every kind; a new one is a file with a KIND, named here."""
 

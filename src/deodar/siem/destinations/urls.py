@@ -8,12 +8,24 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Policy = Literal["any", "prefer_first", "round_robin"]
 REST_SECONDS = 10.0
+
+
+def is_url(url: str) -> bool:
+    """Whether a text is an http or https URL."""
+    if any(character.isspace() for character in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class Urls:
