@@ -116,13 +116,13 @@ async def test_two_readers_wait_at_once_and_both_are_woken(desk):
 
 
 async def test_a_tick_lets_time_go_on_and_leaves_the_stream_where_it_is(desk, journal):
-    await desk.put(move(None, "t1"), b"1")
+    await desk.put(move(None, "t1", b"1"))
     await desk.tick()
     _, tick = journal.read(0)
     header = decode(tick.header)
     assert (header.kind, header.token_before, header.token_after) == ("tick", "t1", "t1")
     assert [record.number for record in await desk.after(1)] == [2]
-    await desk.put(move("t1", "t2"), b"2")
+    await desk.put(move("t1", "t2", b"2"))
     await desk.acknowledge(2)
     assert [record.body for record in desk.read(0)] == [b"2"]
     assert Desk(journal, "source", print).token == "t2"
