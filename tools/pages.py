@@ -29,6 +29,9 @@ PAGES = {
     "kernels.md": "tests.kernels.page",
     "kesl-control.md": "deodar.agent.kesl_control",
     "normalizer-kedr.md": "deodar.siem.normalizers.reference",
+    "siem-api.md": "deodar.siem.services.api.reference",
+    "siem-services.md": "deodar.siem.services.reference",
+    "siem-openapi.json": "deodar.siem.services.api.openapi",
     "telemetry.md": "deodar.events.kinds_reference",
     "tiers.md": "deodar.events.tiers_reference",
 }

@@ -17,14 +17,19 @@ _UP = ("running", "degraded")
 
 @dataclass
 class Machine:
-    """A root folder that can be booted; it shares the host's kernel and network."""
+    """A root folder that can be booted; it shares the host's kernel and network.
+
+    `binds` are folders of the host that it sees read-only, each as HOST:INSIDE.
+    """
 
     folder: Path
+    binds: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Boot; returns when every unit that is wanted at boot has started or failed."""
         words = ("--register=no", "--keep-unit", "--capability=all", "--console=pipe")
+        words += tuple(f"--bind-ro={bind}" for bind in self.binds)
         words += ("--system-call-filter=bpf perf_event_open", "-b")
         self.process = subprocess.Popen(
             ["systemd-nspawn", "-D", str(self.folder), *words],

@@ -67,7 +67,8 @@ def _suggestion(message: str, kind: type[msgspec.Struct]) -> str:
     found = _UNKNOWN.search(message)
     if found is None:
         return ""
-    near = difflib.get_close_matches(found["key"], sorted(_names(kind)), n=1)
+    elsewhere = _names(kind) - {found["key"]}  # the same name in another table is no help
+    near = difflib.get_close_matches(found["key"], sorted(elsewhere), n=1)
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 

@@ -9,7 +9,15 @@ import typer
 from rich.console import Console
 
 from deodar.kit import logging as logs
-from deodar.siem import cli_collector, cli_destination, cli_filter, control
+from deodar.siem import (
+    cli_api_token,
+    cli_collector,
+    cli_destination,
+    cli_filter,
+    cli_service,
+    cli_set,
+    control,
+)
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -30,7 +38,7 @@ from deodar.siem.cli_options import (
 from deodar.siem.errors import ControlError
 from deodar.siem.search import DEFAULT_LIMIT
 from deodar.siem.settings import check_name, load_siem
-from deodar.siem.setup import SIEM_SETTINGS, add_collector, init_siem
+from deodar.siem.setup import PORT, SIEM_SETTINGS, add_collector, init_siem
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,6 +49,10 @@ app.add_typer(
     cli_destination.app, name="destination", help="Destinations of collectors: list, check."
 )
 app.add_typer(cli_filter.app, name="filter", help="Conditions on events: check, try.")
+app.add_typer(cli_service.app, name="service", help="Services: active ones, their orders.")
+app.add_typer(cli_set.app, name="resource-set", help="Settings that services are made of.")
+app.add_typer(cli_api_token.app, name="api-token", help="Who may use the REST API.")
+app.command()(cli_api_token.audit)
 
 Edr = Annotated[
     list[str],
@@ -57,7 +69,13 @@ Name = Annotated[str, typer.Option("--collector", help="Name of the collector th
 def init(
     path: Dir,
     host: Annotated[str, typer.Option(help="Where the core listens.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 7210,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = PORT,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="The REST API's; 0: any free port.", show_default="7223"
+        ),
+    ] = None,
     store: Annotated[
         str, typer.Option(metavar="URL", help="clickhouse://user:password@host:port/database")
     ] = "",
@@ -74,7 +92,7 @@ def init(
 ) -> None:
     """Make the SIEM's folder; with --edr also a first collector."""
     check_name(collector)
-    home = init_siem(path, host, port, store)
+    home = init_siem(path, host, port, store, rest_port)
     if not as_json:
         typer.echo(f"The SIEM is set up in {home.path}. Start it: deodar siem run --dir {path}")
     if edr:
@@ -96,7 +114,7 @@ def run(path: Dir, debug: Debug = False) -> None:
     settings = load_siem(home.path / SIEM_SETTINGS)
 
     async def work(stop: asyncio.Event) -> None:
-        await run_core(home, settings, stop=stop, on_ready=lambda url: print_ready({"url": url}))
+        await run_core(home, settings, stop=stop, on_ready=print_ready)
 
     run_until_stopped(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from deodar.kit import logging as logs
 from deodar.kit.errors import SettingsError
-from deodar.siem import cli_dead_letters, control
+from deodar.siem import cli_dead_letters, cli_host, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 
 app = typer.Typer(no_args_is_help=True)
+app.callback(invoke_without_command=True)(cli_host.main)
 app.add_typer(
     cli_dead_letters.app, name="dead-letters", help="What could not be normalized or stored."
 )
@@ -110,17 +112,24 @@ def print_made(made: MadeCollector, path: Path, as_json: bool) -> None:
 @app.command()
 def run(name: Name, path: Dir, debug: Debug = False) -> None:
     """Run a collector: it asks to be accepted, then fetches until it is stopped."""
-    from deodar.siem.collector.service import run_collector  # noqa: PLC0415 - slow to import
+    from deodar.siem.services.host import start  # noqa: PLC0415 - slow to import
 
+    program = f"collector {name}"
     home = open_home(path, name)
     settings = settings_of(home)
-    logs.configure(f"collector {name}", debug=debug or settings.connector.debug)
+    debug = debug or settings.connector.debug
+    logs.configure(program, debug=debug)
     details = {"name": name, **registry.facts(settings.connector, home.path)}
+    again = False
 
     async def work(stop: asyncio.Event) -> None:
-        await run_collector(home, settings, stop=stop, on_ready=lambda: print_ready(details))
+        nonlocal again
+        ready = partial(print_ready, details)
+        again = await start.run_own(home, debug=debug, program=program, stop=stop, ready=ready)
 
     run_until_stopped(work)
+    if again:
+        start.begin_again()
 
 
 @app.command(name="list")

@@ -22,6 +22,12 @@ from deodar.kit.logging import logger
 from deodar.kit.serve import Endpoint, serve
 from deodar.siem.search import DEFAULT_LIMIT
 from deodar.siem.search.run import json_lines, run_search
+from deodar.siem.services import core as services
+from deodar.siem.services.api import app as api
+from deodar.siem.services.local import adopt_all
+from deodar.siem.services.own import OwnStorage
+from deodar.siem.services.service_api import ServiceApi
+from deodar.siem.services.wire import PREFIX
 from deodar.siem.storage.schema import MIGRATIONS
 from deodar.siem.storage.service import StorageService
 from deodar.store.engine import open_engine
@@ -34,9 +40,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from deodar.kit.directory import StateDirectory
     from deodar.kit.serve import Bound
+    from deodar.siem.services.core import ServiceCore
     from deodar.siem.settings import FrontSettings, SiemSettings
     from deodar.store.engine import Engine
 
@@ -56,27 +64,48 @@ async def run_core(
     settings: SiemSettings,
     *,
     stop: asyncio.Event,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[dict[str, str]], None],
 ) -> None:
-    """Run until `stop` is set; `on_ready` gets the storage service's URL once all listens.
+    """Run until `stop` is set; `on_ready` gets the URLs once all listens.
+
+    They are `url`, that of collectors and other services, and `api`, that of the REST API.
 
     Raises StateError when another process has the folder, StoreError or MigrationError when the
     store cannot be used, ServeError when a port is taken.
     """
-    with home.lock(), _store(home.path, settings) as engine:
-        storage = StorageService(engine, home.read("authority.pem"), settings.storage)
+    with (
+        home.lock(),
+        _store(home.path, settings) as engine,
+        services.opened(home, settings) as known,
+    ):
+        adopt_all(known)
+        storage = StorageService(engine, known.gate, settings.storage)
+        own = OwnStorage(known, engine, storage)
         pair = load_pair(home.read("core.pem"))
         context = any_client(pair.certificate, pair.key)
+        ours = _for_services(storage, ServiceApi(known, home.read("authority.pem")))
         endpoints = [
-            Endpoint(cast("Any", storage), settings.host, settings.port, tls=context),
-            Endpoint(control_app(engine, storage, settings), path=home.socket),
+            Endpoint(ours, settings.host, settings.port, tls=context),
+            Endpoint(cast("Any", api.make(known)), settings.host, settings.rest_port, tls=context),
+            Endpoint(control_app(engine, storage, settings, known, own), path=home.socket),
             *_front(engine, settings.front),
         ]
 
         def ready(bound: list[Bound]) -> None:
-            on_ready(bound[0].url)
+            on_ready({"url": bound[0].url, "api": bound[1].url})
 
-        await serve(endpoints, stop=stop, on_ready=ready)
+        async with known.watch.running(), own.running():
+            await serve(endpoints, stop=stop, on_ready=ready)
+
+
+def _for_services(storage: StorageService, api: ServiceApi) -> Any:
+    """Return the application on the core's port, for collectors and other services."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = api if scope.get("path", "").startswith(PREFIX) else storage
+        await chosen(scope, receive, send)
+
+    return app
 
 
 @contextlib.contextmanager
@@ -105,8 +134,14 @@ def _front(engine: Engine, settings: FrontSettings) -> list[Endpoint]:
     return [Endpoint(app, settings.host, settings.port)]
 
 
-def control_app(engine: Engine, storage: StorageService, settings: SiemSettings) -> Any:
-    """Return the application behind the core's control socket: status, metrics, search."""
+def control_app(
+    engine: Engine,
+    storage: StorageService,
+    settings: SiemSettings,
+    known: ServiceCore,
+    own: OwnStorage,
+) -> Any:
+    """Return the application behind the core's control socket: status, metrics, search, logs."""
     places = asyncio.Semaphore(SEARCHES_AT_ONCE)
     registry = _metrics(storage)
 
@@ -117,6 +152,7 @@ def control_app(engine: Engine, storage: StorageService, settings: SiemSettings)
     async def search(request: Request) -> Response:
         try:
             wanted = msgspec.json.decode(await request.body(), type=SearchRequest)
+            own.searched()
             async with places:
                 lines = await asyncio.to_thread(_search, engine, wanted, settings)
         except msgspec.MsgspecError as error:
@@ -128,9 +164,15 @@ def control_app(engine: Engine, storage: StorageService, settings: SiemSettings)
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    async def log(request: Request) -> Response:
+        service, most = request.query_params["service"], int(request.query_params["lines"])
+        lines = known.watch.lines(service, most)
+        return Response(msgspec.json.encode(lines), media_type="application/json")
+
     return Starlette(
         routes=[
             Route("/status", status),
+            Route("/service-log", log),
             Route("/search", search, methods=["POST"]),
             Route("/metrics", metrics),
         ]

@@ -11,6 +11,17 @@ The tree::
         │   └── DestinationUnavailable  not now: repeat later, under the same batch id
         │       └── CoreUnavailable         so says the core, or it says nothing
         ├── ControlError        a running program refused or did not answer a local command
+        ├── ControlDataError    the database of sets and services cannot be used
+        ├── ServiceError        what was asked of resource sets or services cannot be
+        │   ├── NotStorable         a value that the database cannot keep
+        │   ├── NotKnown            no set, service or token goes by that name
+        │   ├── NotPossible         it cannot be as things stand
+        │   ├── SetProblem          a resource set cannot be saved as it is
+        │   ├── PairingRefused      a token, a proof or a certificate request is not good
+        │   ├── NotAdmitted         a caller of the core's port is not let in; has the HTTP `status`
+        │   ├── ServiceUnreachable  a service does not answer on its API port
+        │   ├── ServiceDeleted      the core no longer knows this service; exit code 4
+        │   └── ApiRefused          the REST API refuses a request; has the HTTP `status`
         └── SearchRefused       a search statement is not one read-only SELECT on `events`
 """
 
@@ -77,3 +88,59 @@ class SearchRefused(SiemError):  # noqa: N818
     """A statement is not one read-only SELECT on the table `events`."""
 
     exit_code = 2
+
+
+class ControlDataError(SiemError):
+    """The database of resource sets and services cannot be used."""
+
+
+class ServiceError(SiemError):
+    """What was asked of resource sets or services cannot be."""
+
+
+class NotStorable(ServiceError):  # noqa: N818
+    """A value cannot be kept in the database."""
+
+
+class NotKnown(ServiceError):  # noqa: N818
+    """No set, service or token goes by that name."""
+
+
+class NotPossible(ServiceError):  # noqa: N818
+    """It cannot be as things stand; the text says why and what to do."""
+
+
+class SetProblem(ServiceError):  # noqa: N818
+    """A resource set cannot be saved; the text names the key."""
+
+    exit_code = 2
+
+
+class PairingRefused(ServiceError):  # noqa: N818
+    """A token, a proof or a certificate request of a service is not good."""
+
+
+class NotAdmitted(ServiceError):  # noqa: N818
+    """A caller of the core's port is not let in; 401 is for a certificate that is not good now."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ServiceUnreachable(ServiceError):  # noqa: N818
+    """A service does not answer on its API port."""
+
+
+class ServiceDeleted(ServiceError):  # noqa: N818
+    """The core no longer knows this service: there is nothing more to do here."""
+
+    exit_code = 4
+
+
+class ApiRefused(ServiceError):  # noqa: N818
+    """The REST API refuses a request with an HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

@@ -13,6 +13,7 @@ from deodar.siem.connectors.kata_edr_settings import server_url
 from deodar.siem.connectors.registry import AnySettings, check
 from deodar.siem.destinations.registry import read
 from deodar.siem.pipeline import settings as pipeline
+from deodar.siem.services.settings import AlertSettings, ServicesSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,8 @@ class SiemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     storage: StorageSettings = StorageSettings()
     search: SearchLimits = SearchLimits()
     front: FrontSettings = FrontSettings()
+    services: ServicesSettings = ServicesSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 class CoreLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +79,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     `destinations` are tables as the registry of `deodar.siem.destinations` reads them; `filters`,
     `enrichment`, `aggregation` and `dictionaries` those of `deodar.siem.pipeline.settings`.
+    `set_version` is that of the resource set which the settings are from, 0 for none.
     """
 
     name: str
@@ -91,6 +95,7 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     enrichment: list[dict[str, Any]] = []
     aggregation: list[dict[str, Any]] = []
     dictionaries: list[dict[str, Any]] = []
+    set_version: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def load_siem(path: Path) -> SiemSettings:
@@ -106,30 +111,34 @@ def load_siem(path: Path) -> SiemSettings:
 
 def load_collector(path: Path) -> CollectorSettings:
     """Return a collector's settings, checked as a whole; raises SettingsError."""
-    settings = files.load(path, CollectorSettings)
+    return check_collector(files.load(path, CollectorSettings), where=str(path))
+
+
+def check_collector(settings: CollectorSettings, *, where: str) -> CollectorSettings:
+    """Return the settings if they fit together; raises SettingsError that names file and key."""
     check_name(settings.name)
-    check(settings.connector, where=f"{path}: connector")
+    check(settings.connector, where=f"{where}: connector")
     try:
         server_url(settings.core.url)
     except SettingsError as error:
-        raise SettingsError(f"{path}: core.url: {error}") from error
+        raise SettingsError(f"{where}: core.url: {error}") from error
     least = 4 * settings.connector.largest_record
     if settings.journal_bytes < least:
         raise SettingsError(
-            f"{path}: journal_bytes must be {least} or more, 4 times what the connector hands over "
-            "at once"
+            f"{where}: journal_bytes must be {least} or more, 4 times what the connector hands "
+            "over at once"
         )
-    _check_destinations(settings, path)
-    pipeline.read(settings, where=str(path))
+    _check_destinations(settings, where)
+    pipeline.read(settings, where=where)
     return settings
 
 
-def _check_destinations(settings: CollectorSettings, path: Path) -> None:
+def _check_destinations(settings: CollectorSettings, where: str) -> None:
     half = settings.journal_bytes // 2
-    for destination in read(settings.destinations, where=str(path)):
+    for destination in read(settings.destinations, where=where):
         if destination.buffer_bytes > half:
             raise SettingsError(
-                f"{path}: destinations: {destination.name}: buffer_bytes is at most half of "
+                f"{where}: destinations: {destination.name}: buffer_bytes is at most half of "
                 f"journal_bytes, {half}, so that it can hold back no other"
             )
 

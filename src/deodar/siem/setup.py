@@ -23,15 +23,14 @@ from deodar.siem.collector.home import SETTINGS, collector_folder
 from deodar.siem.connectors import registry
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings, check
 from deodar.siem.normalizers.registry import open_normalizer
+from deodar.siem.services.local import issue_for_core
 from deodar.siem.settings import CollectorSettings, CoreLink, SiemSettings, load_siem
 from deodar.tls.certificates import (
     Pair,
     fingerprint,
-    issue_client,
     issue_server,
     load_certificates,
     make_authority,
-    make_request,
     self_signed,
 )
 
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from deodar.siem.connectors.base import ConnectorSettings
 
 SIEM_SETTINGS = "siem.toml"
+PORT, REST_PORT = 7210, 7223
 _CORE_COMMENT = "Deodar SIEM core. Empty `store`: embedded, in this folder."
 _COLLECTOR_COMMENT = (
     "One Deodar collector. A changed URL or external_id makes the EDR server begin anew, with the\n"
@@ -76,8 +76,12 @@ class MadeCollector(msgspec.Struct, frozen=True):
     folder: str
 
 
-def init_siem(path: Path, host: str, port: int, store: str) -> StateDirectory:
+def init_siem(
+    path: Path, host: str, port: int, store: str, rest_port: int | None = None
+) -> StateDirectory:
     """Make a SIEM's folder: authority, core certificate, settings; returns it.
+
+    The REST API's port is 7223 beside the default port, any free one beside others.
 
     Raises StateError when there is a SIEM in it already.
     """
@@ -86,12 +90,16 @@ def init_siem(path: Path, host: str, port: int, store: str) -> StateDirectory:
         raise StateError(
             f"there is a SIEM in {path} already ({SIEM_SETTINGS}); nothing was changed"
         )
+    if rest_port is None:
+        rest_port = REST_PORT if port == PORT else 0
     authority = make_authority("Deodar SIEM authority")
     home.write_secret("authority.key", authority.key)
     home.write("authority.pem", authority.certificate)
     names = list(dict.fromkeys([_own_name(host), "localhost", "127.0.0.1", "::1"]))
     home.write_secret("core.pem", issue_server(authority, names).pem)
-    settings = SiemSettings(tenant_id=str(uuid.uuid4()), host=host, port=port, store=store)
+    settings = SiemSettings(
+        tenant_id=str(uuid.uuid4()), host=host, port=port, rest_port=rest_port, store=store
+    )
     # It may come to hold the password of a store.
     home.write_secret(SIEM_SETTINGS, files.dump(settings, comment=_CORE_COMMENT).encode())
     return home
@@ -156,8 +164,10 @@ def _new_collector(
     home = StateDirectory.create(folder)
     try:
         yield home
-        _issue_for_core(siem, home, name)
+        authority = Pair(siem.read("authority.pem"), siem.read("authority.key"))
+        issue_for_core(authority, home, name, settings.core)
         home.write(SETTINGS, files.dump(settings, comment=comment).encode())
+        _make_known(siem, core, home, settings)
     except BaseException:
         with contextlib.suppress(OSError):
             shutil.rmtree(folder)
@@ -196,11 +206,13 @@ def _read_authority(path: Path | None) -> bytes:
     return pem
 
 
-def _issue_for_core(siem: StateDirectory, home: StateDirectory, name: str) -> None:
-    """Give a collector what it needs to be let in by the core."""
-    authority = Pair(siem.read("authority.pem"), siem.read("authority.key"))
-    request, key = make_request(f"collector {name}")
-    certificate = issue_client(authority, request, f"collector {name}", days=825)
-    link = CoreLink(url="")
-    home.write_secret(link.certificate, key + certificate)
-    home.write(link.authority, authority.certificate)
+def _make_known(
+    siem: StateDirectory, core: SiemSettings, home: StateDirectory, settings: CollectorSettings
+) -> None:
+    """Make the collector a service of the core, which lets in no other."""
+    from deodar.siem.services.core import opened  # noqa: PLC0415 - it needs a database, others not
+
+    with opened(siem, core) as known:
+        register, pairing = known.register, known.pairing
+        made = register.adopt(settings.service_id, settings.name, "collector", core.tenant_id)
+        pairing.name_certificate(made.id, home.read(settings.core.certificate))

@@ -51,6 +51,7 @@ __all__ = [
     "fingerprint",
     "issue_client",
     "issue_server",
+    "issue_service",
     "load_certificates",
     "load_pair",
     "make_authority",
@@ -123,6 +124,25 @@ def issue_client(authority: Pair, request_pem: bytes, common_name: str, days: in
     """
     key = _request_key(request_pem)
     return _issue(_end_entity(_name(common_name), key, days, (_CLIENT,)), authority)
+
+
+def issue_service(
+    authority: Pair,
+    request_pem: bytes,
+    common_name: str,
+    names: Sequence[str] = (),
+    days: int = 365,
+) -> bytes:
+    """Return a certificate (PEM) for the key of a request, good for a client and a server alike.
+
+    A service shows it to its core, and to those who ask the service itself under one of `names`.
+    Raises CertificateError for a bad request or name.
+    """
+    key = _request_key(request_pem)
+    draft = _end_entity(_name(common_name), key, days, (_CLIENT, _SERVER))
+    if names:
+        draft = draft.add_extension(_alternatives(names), critical=False)
+    return _issue(draft, authority)
 
 
 def load_pair(pem: bytes, now: datetime | None = None) -> Pair:

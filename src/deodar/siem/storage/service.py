@@ -1,17 +1,16 @@
 """The storage service: collectors hand over batches, each is stored once, whatever is repeated.
 
-``POST /storage/v1/batches/<batch id>`` with an Arrow IPC stream, over mutual TLS by the SIEM's own
-authority; who the client is, is checked before a byte of the body is read. A batch is inserted by
-itself, with its id as deduplication token, so a repeat is answered like the first time. Answers:
-200 ``{"rows": n}`` once durable; 400 for what is in the batch, 403 for who sends it, 413, and 503
-with ``Retry-After`` for what passes.
+``POST /storage/v1/batches/<batch id>`` with an Arrow IPC stream, over mutual TLS by a certificate
+that this SIEM issued and still lets in, which is checked before a byte of the body is read. A batch
+is inserted by itself, with its id as deduplication token, so a repeat is answered like the first
+time. Answers: 200 ``{"rows": n}`` once durable; 400 for what is in the batch, 403 for who sends it,
+413, and 503 with ``Retry-After`` for what passes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,16 +19,17 @@ from starlette.responses import Response
 
 from deodar.kit.body import BodyError, BodyTooSlow, read_body
 from deodar.kit.logging import logger
-from deodar.siem.errors import BatchRejected
+from deodar.siem.errors import BatchRejected, ControlDataError, NotAdmitted
 from deodar.siem.storage.wire import read_batch
 from deodar.store.errors import QueryError, QueryLimit, StoreError
-from deodar.tls.certificates import Purpose, check_issued, subject_name
+from deodar.tls.certificates import subject_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.types import Receive, Scope, Send
 
+    from deodar.siem.services.gate import Gate
     from deodar.siem.settings import StorageSettings
     from deodar.store.engine import Engine
 
@@ -44,16 +44,18 @@ _log = logger("siem.storage")
 
 
 class StorageService:
-    """The ASGI application; `stored` counts rows, `batches` and `refused` count batches."""
+    """The ASGI application. `stored` counts rows; `batches` and `refused`, for their content, count
+    batches; `failed` counts tries that the store did not take; `waiting` are batches in hand.
+    """  # noqa: D205
 
-    def __init__(self, engine: Engine, authority_pem: bytes, settings: StorageSettings) -> None:
+    def __init__(self, engine: Engine, gate: Gate, settings: StorageSettings) -> None:
         self._engine = engine
-        self._authority = authority_pem
+        self._gate = gate
         self._settings = settings
         self._committing = asyncio.Lock()
-        self._waiting = 0
+        self.waiting = 0
         self._columns: Mapping[str, str] = table_columns(engine)
-        self.stored = self.batches = self.refused = 0
+        self.stored = self.batches = self.refused = self.failed = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,25 +70,25 @@ class StorageService:
             return _text(404, "there is nothing here; batches go to /storage/v1/batches/<id>")
         if scope["method"] != "POST":
             return _text(405, "only POST is known here")
-        problem = self._stranger(scope.get("client_certificate"))
-        if problem:
-            return _text(403, problem)
+        try:
+            holder = await self._gate.admit(scope.get("client_certificate"))
+        except NotAdmitted as error:
+            return _text(403, str(error))
+        except ControlDataError as error:
+            _log.error("the database of services does not answer", reason=str(error))
+            return _busy("the core's database does not answer")
+        if holder.disabled:
+            return _busy(f"the service {holder.name} is disabled")
         batch_id = path.removeprefix(PREFIX)
         if not _ID.fullmatch(batch_id):
             return _text(400, "a batch id has 1 to 128 letters, digits and . _ -")
-        if self._waiting >= self._settings.waiting:
+        if self.waiting >= self._settings.waiting:
             return _busy("other batches wait already")
-        self._waiting += 1
+        self.waiting += 1
         try:
             return await self._store(batch_id, scope, receive)
         finally:
-            self._waiting -= 1
-
-    def _stranger(self, certificate: bytes | None) -> str:
-        if certificate is None:
-            return "a client certificate of this SIEM's authority is needed"
-        problem = check_issued(certificate, self._authority, datetime.now(UTC), Purpose.CLIENT)
-        return f"the client's certificate {problem}" if problem else ""
+            self.waiting -= 1
 
     async def _store(self, batch_id: str, scope: Scope, receive: Receive) -> Response:
         largest = self._settings.max_batch_bytes
@@ -120,6 +122,7 @@ class StorageService:
         in_data = isinstance(error, QueryError) and error.code in _DATA_ERRORS
         if in_data and not isinstance(error, QueryLimit):
             return self._refuse(400, batch_id, scope, str(error))
+        self.failed += 1
         _log.warning("a batch could not be stored", batch_id=batch_id, reason=str(error))
         return _busy(str(error))
 
