@@ -32,7 +32,7 @@ def test_keys_are_readable_by_their_owner_alone(siem):
     add_collector(siem, "kedr", SOURCE)
     secrets = [*siem.path.rglob("*.key"), siem.path / "core.pem"]
     secrets += [siem.path / "collectors/kedr" / name for name in ("secret.pem", "core-client.pem")]
-    assert len(secrets) == 4
+    assert len(secrets) == 5
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
 
 

@@ -22,7 +22,7 @@ HOLDS = {
     "Low disk space": (partition(10, state=True), partition(9.9, state=True)),
     "Low disk partition space": (partition(5, state=False), partition(4.9, state=False)),
     "Output Event Loss increasing": (Measures(lost=5), Measures(lost=6)),
-    "Disk buffer size increasing": (Measures(buffer_bytes=1e6), Measures(buffer_bytes=200e6)),
+    "Disk buffer size increasing": (Measures(buffer_bytes=1e6), Measures(buffer_bytes=100e6)),
     "Enrichment errors increasing": (Measures(), Measures(enrichment_errors=1)),
     "High enrichment queue": (Measures(), Measures(enrichment_queue=1000)),
     "Connector log errors increasing": (Measures(log_errors=7), Measures(log_errors=8)),

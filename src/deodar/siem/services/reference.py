@@ -13,6 +13,7 @@ HEAD = """\
 <!-- Made by `make docs` from the code. -->
 
 [Run collectors as services](../how-to/services.md) shows how.
+
 What a service and its core tell each other is JSON over TLS on the core's port, below
 `/services/v1/ID/`: `pair` (a one-time token against a certificate), `reissue` (the recovery secret,
 after a reset), `renew`, `settings` and `report`.
@@ -35,11 +36,15 @@ SETTINGS = """
 """
 
 
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value:,}"
+
+
 def page() -> str:
     """Return the whole page as Markdown."""
     alerts, services = AlertSettings(), ServicesSettings()
     rows = [
-        f"| {one.name} | {one.about} | `{one.threshold}` | {getattr(alerts, one.threshold):g} |\n"
+        f"| {one.name} | {one.about} | `{one.threshold}` | {_number(getattr(alerts, one.threshold))} |\n"
         for one in CONDITIONS
     ]
     settings = [

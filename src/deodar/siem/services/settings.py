@@ -41,7 +41,7 @@ class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distribution_queue: _Count = 100
     disk_free_percent: _Percent = 10.0
     partition_free_percent: _Percent = 5.0
-    buffer_growth_bytes: _Count = 1 << 20
+    buffer_growth_bytes: _Count = 64 << 20
     enrichment_queue: _Count = 1_000
     lost_events: _Count = 1
     enrichment_errors: _Count = 1
