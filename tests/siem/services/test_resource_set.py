@@ -99,6 +99,43 @@ def test_which_files_settings_name():
     assert secret_file(settings) == secret_named(GOOD, where="set") == "secret.pem"
 
 
+def test_files_of_the_stages_belong_to_the_set_too():
+    text = (
+        GOOD
+        + """
+[[dictionaries]]
+name = "assets"
+file = "assets.csv"
+
+[[dictionaries]]
+name = "words"
+values = { file = "no file", ca = "California" }
+
+[[enrichment]]
+kind = "reputation"
+name = "known"
+files = ["a.csv", "/srv/b.csv"]
+"""
+    )
+    settings = check(text, {"secret.pem", "assets.csv", "a.csv"}, where="set")
+    named = [name for _path, name in references(settings)]
+    assert named == ["secret.pem", "a.csv", "/srv/b.csv", "assets.csv"]
+    with pytest.raises(SetProblem, match=r"enrichment\[0\]\.files: the set has no file a.csv"):
+        check(text, {"secret.pem", "assets.csv"}, where="set")
+    values = tomllib.loads(compose(text, MINE, where="set"))
+    assert values["enrichment"][0]["files"] == ["versions/3/a.csv", "/srv/b.csv"]
+    assert values["dictionaries"][0]["file"] == "versions/3/assets.csv"
+    assert values["dictionaries"][1]["values"] == {"file": "no file", "ca": "California"}
+
+
+def test_a_set_of_another_connector_needs_no_identity():
+    text = '[connector]\nkind = "tcp"\nport = 5140\n'
+    assert completed(text, where="set") == text
+    assert secret_named(text, where="set") == ""
+    settings = check(text, set(), where="set")
+    assert secret_file(settings) == ""
+
+
 def test_the_text_is_bounded():
     with pytest.raises(SetProblem, match="at most 256 KB"):
         check("#" * 300_000, set(), where="set")

@@ -137,8 +137,10 @@ def _enrichment_errors(history: History, settings: AlertSettings) -> str:
 
 
 def _enrichment_queue(history: History, settings: AlertSettings) -> str:
-    waiting = history.last.enrichment_queue
-    return f"{waiting:.0f} lookups wait" if waiting >= settings.enrichment_queue else ""
+    count = history.growth(lambda now: now.enrichment_queue)
+    if count < settings.enrichment_queue:
+        return ""
+    return f"{count:.0f} lookups were not made, as too many waited for a slow source"
 
 
 def _log_errors(history: History, settings: AlertSettings) -> str:
@@ -197,7 +199,7 @@ CONDITIONS = (
     ),
     Condition(
         "High enrichment queue",
-        "Lookups wait for a slow source",
+        "A source of enrichment is so slow that lookups are left out",
         "enrichment_queue",
         _enrichment_queue,
     ),

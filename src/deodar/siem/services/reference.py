@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from deodar.siem.services.conditions import CONDITIONS
+from deodar.siem.services.conditions import CONDITIONS, Condition
 from deodar.siem.services.settings import AlertSettings, ServicesSettings
 
 HEAD = """\
@@ -36,6 +36,10 @@ SETTINGS = """
 """
 
 
+def _row(one: Condition, default: float) -> str:
+    return f"| {one.name} | {one.about} | `{one.threshold}` | {_number(default)} |\n"
+
+
 def _number(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else f"{value:,}"
 
@@ -43,10 +47,7 @@ def _number(value: float) -> str:
 def page() -> str:
     """Return the whole page as Markdown."""
     alerts, services = AlertSettings(), ServicesSettings()
-    rows = [
-        f"| {one.name} | {one.about} | `{one.threshold}` | {_number(getattr(alerts, one.threshold))} |\n"
-        for one in CONDITIONS
-    ]
+    rows = [_row(one, getattr(alerts, one.threshold)) for one in CONDITIONS]
     settings = [
         f"| `{name}` | {value if value != '' else '(empty)'} |\n"
         for name, value in msgspec.structs.asdict(services).items()

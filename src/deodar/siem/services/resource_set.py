@@ -17,7 +17,8 @@ import msgspec
 import tomli_w
 
 from deodar.kit import settings as kit
-from deodar.kit.errors import SettingsError
+from deodar.kit.errors import DeodarError
+from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
 from deodar.siem.errors import SetProblem
 from deodar.siem.settings import CollectorSettings, check_collector
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 256 << 10
 _IDENTITY = ("name", "service_id", "tenant_id", "core", "set_version")
-_FILE_KEYS = frozenset(("secret", "ca", "certificate", "authority", "key"))
+_FILE_KEYS = frozenset(("secret", "ca", "client_ca", "certificate", "authority", "file", "files"))
+"""Keys of settings that name files, beside all that end in `_file`."""
 _FILE_SUFFIX = "_file"
+_FREE_KEYS = frozenset(("values", "headers"))
+"""Keys of tables in which every key is the administrator's own."""
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _CONNECTOR = re.compile(r"^\[connector\][^\n]*\n", re.MULTILINE)
 _KATA = "kata/edr"
@@ -75,7 +79,7 @@ def compose(text: str, identity: Identity, *, where: str) -> str:
     try:
         settings = kit.parse(tomli_w.dumps(values), CollectorSettings, where=where)
         check_collector(settings, where=where)
-    except SettingsError as error:
+    except DeodarError as error:
         raise SetProblem(str(error)) from error
     if identity.folder:
         values = _moved(values, identity.folder)
@@ -103,7 +107,13 @@ def completed(text: str, *, where: str) -> str:
 def secret_file(settings: CollectorSettings) -> str:
     """Return the name of the file with what a kata/edr connector shows; "" for other kinds."""
     connector = settings.connector
-    return connector.secret if connector.kind == _KATA else ""
+    return connector.secret if isinstance(connector, KataEdrSettings) else ""
+
+
+def external_id(settings: CollectorSettings) -> str:
+    """Return the id that a kata/edr connector shows; "" for other kinds."""
+    connector = settings.connector
+    return connector.external_id if isinstance(connector, KataEdrSettings) else ""
 
 
 def secret_named(text: str, *, where: str) -> str:
@@ -130,9 +140,9 @@ def _references(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             below = f"{path}.{key}" if path else key
-            if isinstance(inner, str) and _names_file(key) and inner:
-                yield below, inner
-            else:
+            if _names_file(key):
+                yield from ((below, name) for name in _names(inner) if name)
+            elif key not in _FREE_KEYS:
                 yield from _references(inner, below)
     elif isinstance(value, list):
         for number, inner in enumerate(value):
@@ -153,10 +163,24 @@ def _mapped(value: Any, place: Callable[[str], str]) -> Any:
         return [_mapped(inner, place) for inner in value]
     if not isinstance(value, dict):
         return value
-    return {
-        key: place(inner) if isinstance(inner, str) and _names_file(key) else _mapped(inner, place)
-        for key, inner in value.items()
-    }
+    return {key: _mapped_at(key, inner, place) for key, inner in value.items()}
+
+
+def _mapped_at(key: str, value: Any, place: Callable[[str], str]) -> Any:
+    if key in _FREE_KEYS:
+        return value
+    return _placed(value, place) if _names_file(key) else _mapped(value, place)
+
+
+def _placed(value: Any, place: Callable[[str], str]) -> Any:
+    if isinstance(value, list):
+        return [_placed(one, place) for one in value]
+    return place(value) if isinstance(value, str) else value
+
+
+def _names(value: Any) -> list[str]:
+    listed = value if isinstance(value, list) else [value]
+    return [one for one in listed if isinstance(one, str)]
 
 
 def _names_file(key: str) -> bool:

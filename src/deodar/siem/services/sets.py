@@ -100,7 +100,7 @@ class Sets:
             for key, content in given.items():
                 self._keep(connection, row.id, ids[key], content)
             digest = self._shown_digest(connection, row.id, ids, settings)
-        external = settings.connector.external_id if digest else ""
+        external = resource_set.external_id(settings)
         return Saved(name, row.version, changed, external, digest)
 
     def all(self) -> list[SetRow]:

@@ -91,6 +91,7 @@ class Measures(msgspec.Struct, frozen=True):
     """What conditions are made of. Rising ones count from the process's start.
 
     `lost`: events given up or refused by destinations. `buffer_bytes`: what waits on disk.
+    `enrichment_queue`: lookups that were not made, since too many others waited.
     `log_errors`: lines of the level error. The storage alone has searches, failed inserts and a
     queue.
     """

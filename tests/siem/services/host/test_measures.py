@@ -4,6 +4,7 @@ import msgspec
 
 from deodar.siem.collector.board import Board
 from deodar.siem.collector.tally import DestinationReport
+from deodar.siem.pipeline.counts import PipelineReport, RuleReport, StageCounts
 from deodar.siem.services.host.measures import measure, partitions
 
 
@@ -25,6 +26,14 @@ def test_a_journal_counts_as_buffer_only_while_it_holds_something_back(tmp_path)
     assert measure(report(journal_bytes=500, waiting=9), tmp_path, 0).buffer_bytes == 500
     behind = (DestinationReport("a", "http", waiting=9),)
     assert measure(report(journal_bytes=5, destinations=behind), tmp_path, 0).buffer_bytes == 5
+
+
+def test_what_enrichment_could_not_do_is_counted(tmp_path):
+    counts = Board("c", 1).counts
+    counts.stages = StageCounts(enrichment_errors=3)
+    rules = PipelineReport((RuleReport("dns", {"skipped": 4, "paused": 5, "found": 9}),))
+    found = measure(report(counts=counts, pipeline=rules), tmp_path, 0)
+    assert (found.enrichment_errors, found.enrichment_queue) == (3, 9)
 
 
 def test_a_collector_that_does_not_run_has_disks_all_the_same(tmp_path):

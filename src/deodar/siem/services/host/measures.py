@@ -6,18 +6,16 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from deodar.siem.services.wire import Measures, Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-    from typing import Any
 
     from deodar.siem.collector.board import Report
 
 _OTHERS = ("/", "/tmp", "/var", "/var/log")  # noqa: S108 - looked at, not written to
+_NOT_MADE = ("skipped", "paused")
+"""What enrichment rules call lookups that were not made, as too many others waited."""
 _FEW = 4
 """Answers on their way; a journal with no more than these holds nothing back."""
 
@@ -29,12 +27,13 @@ def measure(report: Report | None, folder: Path, log_errors: int) -> Measures:
         return Measures(log_errors=log_errors, partitions=places)
     given_up = sum(one.refused + one.lost_size + one.lost_age for one in report.destinations)
     waiting = max([report.waiting, *(one.waiting for one in report.destinations)])
-    counts = msgspec.to_builtins(report.counts)
     return Measures(
         lost=given_up,
         buffer_bytes=report.journal_bytes if waiting > _FEW else 0,
-        enrichment_errors=_count(counts, "enrichment_errors"),
-        enrichment_queue=_count(counts, "enrichment_waiting"),
+        enrichment_errors=report.counts.stages.enrichment_errors,
+        enrichment_queue=sum(
+            one.counts.get(what, 0) for one in report.pipeline.rules for what in _NOT_MADE
+        ),
         log_errors=log_errors,
         partitions=places,
     )
@@ -53,8 +52,3 @@ def partitions(folder: Path) -> tuple[Partition, ...]:
             state = path == str(folder)
             found[device] = Partition(path[:256], usage.free, usage.total, state)
     return tuple(found.values())
-
-
-def _count(counts: Mapping[str, Any], name: str) -> float:
-    """Return a count of the report, 0 for a collector that does not count that."""
-    return float(counts.get(name, 0))
