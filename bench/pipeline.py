@@ -110,8 +110,10 @@ def ways(home: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     few = {"name": "few groups", "identical": ["DeviceHostName", "DeviceEventCategory"]}
     many = {"name": "many groups", "identical": ["FilePath", "DestinationAddress"]}
     sums = {"unique": ["DestinationPort"], "sum": ["FileSize"]}
+    alone = {"name": "alone", "identical": ["ExternalID"]}
     yield "aggregation, few groups", {"aggregation": [few | sums]}
     yield "aggregation, many groups", {"aggregation": [many | sums]}
+    yield "aggregation, each event a group", {"aggregation": [alone | sums]}
 
 
 def rules(home: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,6 +13,7 @@ from deodar.kit.body import decode
 from deodar.kit.journal import Journal, JournalError, Record
 from deodar.siem.collector.prepare import PACKING, Preparer, Stamp, without_collection
 from deodar.siem.collector.record import RecordHeader, encode
+from deodar.siem.destinations.forms import FORMS, render
 from deodar.siem.normalizers import loader
 from deodar.siem.pipeline.settings import open_line, read
 from deodar.siem.storage.model import MODEL
@@ -167,3 +168,14 @@ def test_a_journal_that_refuses_is_no_fault_of_the_record(tmp_path):
         with pytest.raises(JournalError):  # noqa: PT012  the loop is what fills it
             for number in range(1, 1000):
                 made.prepare(record(answer(EventBuilder(number).events(50)), number=number))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_comes_out_of_aggregation_can_leave_in_every_form(tmp_path, form):
+    with Journal(tmp_path / "journal") as journal:
+        rule = {"name": "a", "identical": ["DeviceHostName"], "threshold": 2}
+        made = staged(tmp_path, journal, aggregation=[rule])
+        prepared = made.prepare(record(answer(EventBuilder(8).events(20)), number=1))
+        lines = render(form, prepared.events)
+        assert len(lines) == prepared.rows > 0
+        assert all(b"\n" not in line for line in lines)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from deodar.columnar.values import FAILED
+from deodar.kit.logging import logger
 from deodar.siem.pipeline.enrichment.base import (
     Enricher,
     Kind,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 PAUSE_SECONDS = 30.0
+_log = logger("siem.collector")
 _OUTCOMES = ("from_cache", "found", "not_found", "unanswered", "skipped", "paused")
 _LONGEST_NAME = 253
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
@@ -121,6 +123,7 @@ class Dns(Enricher):
         found = self._resolver.ask(asked, self._settings.timeout)
         if not found:
             self._paused_until = self._clock() + PAUSE_SECONDS
+            _log.warning("no DNS server answers", rule=self._settings.name, pause=PAUSE_SECONDS)
         for question in asked:
             known[question] = found.get(question)
             self._keep(question, found.get(question))
