@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deodar.kit.hash_lists import Listed, checked_hash, listed
@@ -24,6 +24,7 @@ def test_a_text_that_is_no_hash_is_told():
         checked_hash("a" * 40)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_whatever_a_file_holds_is_entries_or_an_error_with_its_line(lines):
     with contextlib.suppress(ValueError):

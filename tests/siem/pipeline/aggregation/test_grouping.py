@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.siem.pipeline.aggregation.test_rule import rule
 
@@ -48,6 +48,7 @@ def test_sums_stay_exact_however_large_they_are():
     assert found.sums == (5 * 2**62 + 10,)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(-5, 5)), min_size=1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deodar.siem.pipeline.enrichment.go_template import Template
@@ -64,6 +64,7 @@ def test_what_cannot_be_used_is_told_with_its_place(text, reason):
         Template(text)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from('{}. |"`\\ANamelowerindexExtra1-'), max_size=60))
 def test_whatever_is_written_is_a_template_or_an_error(text):
     with contextlib.suppress(ValueError):

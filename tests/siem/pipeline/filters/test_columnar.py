@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deodar.siem.pipeline.filters.columnar import compiled
@@ -79,6 +79,7 @@ expression = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(expression, st.lists(event, min_size=1, max_size=8))
 def test_both_ways_agree(tree, events):
     passes = predicate(tree, TABLES)

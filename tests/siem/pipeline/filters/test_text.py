@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from tests.siem.pipeline.filters.test_columnar import TABLES, expression
 
 from deodar.siem.pipeline.filters.interpreter import predicate
@@ -22,6 +22,7 @@ def test_code_is_written_as_it_was_read(text):
     assert code(parse(text)) == text
 
 
+@settings(deadline=None)
 @given(expression)
 def test_code_reads_back_to_what_means_the_same(tree):
     read = parse(code(tree))
