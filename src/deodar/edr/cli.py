@@ -27,6 +27,7 @@ from deodar.edr import (
     cli_external_systems,
     cli_group,
     cli_isolation,
+    cli_node,
     cli_policy,
     cli_reputation,
     cli_settings,
@@ -61,6 +62,7 @@ app.add_typer(cli_external_systems.app, name="external-systems")
 app.add_typer(cli_endpoints.app, name="endpoints")
 app.add_typer(cli_group.app, name="group")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.add_typer(cli_node.app, name="node")
 app.add_typer(cli_policy.app, name="policy")
 app.add_typer(cli_settings.app, name="settings")
 app.add_typer(cli_enrolment_tokens.app, name="enrolment-tokens")
@@ -178,13 +180,13 @@ async def _import(opened: Installation, lines: BinaryIO) -> Imported:
     running = LocalServer(opened.directory.socket)
     if running.answers():
         return await imports.import_file(lines, running.send)
-    from deodar.edr import control, server  # noqa: PLC0415  # the store's engine is heavy
+    from deodar.edr import control, way_in  # noqa: PLC0415  # the store's engine is heavy
 
-    async with server.ingesting(opened) as way_in:
+    async with way_in.ingesting(opened) as opened_log:
 
         async def send(origin: Origin, chunk: Chunk) -> Receipt:
             return await control.take_chunk(
-                way_in.ingest, origin, chunk.body, too_long=chunk.too_long
+                opened_log.ingest, origin, chunk.body, too_long=chunk.too_long
             )
 
         return await imports.import_file(lines, send)

@@ -18,8 +18,8 @@ from deodar.edr.enrolment import Endpoints
 from deodar.edr.errors import EdrError
 from deodar.edr.installation import open_
 from deodar.edr.options import Directory, Json  # noqa: TC001  # typer reads them at run time
-from deodar.edr.tasking import FILES
-from deodar.edr.tasking.files import FetchedFiles, blocks
+from deodar.edr.shelves import shelf_of
+from deodar.edr.tasking.files import FetchedFiles
 from deodar.edr.tasking.tasks import DONE, Tasks
 from deodar.response import kinds
 from deodar.response.errors import OrderProblem
@@ -154,7 +154,8 @@ def file(
 ) -> None:
     """Get the file that a task fetched, or delete it."""
     with _opened(directory) as (opened, database):
-        files = FetchedFiles(database, opened.directory.path / FILES, opened.settings.tasking)
+        shelf = shelf_of(opened, database)
+        files = FetchedFiles(database, shelf, opened.settings.tasking)
         found = files.of_task(task)
         if to is not None:
             _write(files.content(found), to)
@@ -220,9 +221,9 @@ def _show(task: Task, *, as_json: bool) -> None:
     output.print_line("\n".join(output.plain(line) for line in lines))
 
 
-def _write(source: Path, to: Path) -> None:
+def _write(blocks: Iterator[bytes], to: Path) -> None:
     if str(to) == "-":
-        for block in blocks(source):
+        for block in blocks:
             sys.stdout.buffer.write(block)
         sys.stdout.buffer.flush()
         return
@@ -231,7 +232,7 @@ def _write(source: Path, to: Path) -> None:
     except OSError as error:
         raise EdrError(f"cannot write {to}: {error.strerror}") from error
     with os.fdopen(descriptor, "wb") as opened:
-        for block in blocks(source):
+        for block in blocks:
             opened.write(block)
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from deodar.columnar.dead_letters import DeadLetterStore
     from deodar.edr.external_systems import Register
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.view import View
+    from deodar.edr.nodes.node import Node
 
 _ARROW = "application/vnd.apache.arrow.stream"
 _BODY = importer.CHUNK_BYTES + importer.LONGEST_LINE
@@ -54,6 +55,10 @@ class Status(msgspec.Struct, frozen=True):
     dead_letters: int
     dead_letters_dropped: int
     failure: str | None
+    node: str = ""
+    """The node's name where several servers share the log."""
+    term: int = 0
+    """The term in which it writes that log, 0 when another node does."""
 
 
 @dataclass
@@ -61,11 +66,12 @@ class Parts:
     """What the status is read from."""
 
     server_id: str
-    log: EventLog
+    log: View
     ingest: Ingest
     dead_letters: DeadLetterStore
     register: Register
     registry: CollectorRegistry
+    node: Node | None = None
     url: str = ""
 
     def status(self) -> Status:
@@ -76,7 +82,7 @@ class Parts:
             pid=os.getpid(),
             url=self.url,
             server_id=self.server_id,
-            last_seq=self.log.watermark.value,
+            last_seq=self.log.voids.before(self.log.watermark.value),
             events=counters.events,
             packets=counters.packets,
             queued=self.log.queued,
@@ -84,6 +90,8 @@ class Parts:
             dead_letters=self.dead_letters.count,
             dead_letters_dropped=self.dead_letters.dropped,
             failure=self.log.failure,
+            node=self.node.presence.name if self.node else "",
+            term=self.node.view.writes if self.node else 0,
         )
 
 
@@ -96,6 +104,7 @@ def control_app(parts: Parts) -> Starlette:
             Route("/import", control.take, methods=["POST"]),
             Route("/metrics", control.metrics, methods=["GET"]),
             Route("/log/rows", control.log_rows, methods=["GET"]),
+            Route("/log/next", control.log_next, methods=["GET"]),
             Route("/log/epochs", control.log_epochs, methods=["GET"]),
             Route("/external-systems", control.external_systems, methods=["GET"]),
         ]
@@ -133,6 +142,14 @@ class _Control:
         except StoreError as error:
             return web.refusal(503, str(error), 2)
         return Response(rows, media_type=_ARROW)
+
+    async def log_next(self, request: Request) -> Response:
+        """Tell behind which number the next event is, for a backup: numbers may have gaps."""
+        try:
+            after = int(request.query_params["after"])
+        except (ValueError, KeyError) as error:
+            return web.refusal(400, f"bad parameters: {error}")
+        return web.answer(self._source.next_after(after))
 
     async def log_epochs(self, _request: Request) -> Response:
         """Give the log's epochs, for a backup."""

@@ -5,15 +5,17 @@ How it is opened and brought up to date is the business of `deodar.kit.database`
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from deodar.edr import (
     audit_chain,
-    tables_response,  # noqa: F401  # its tables belong to the metadata
+    tables_nodes,  # noqa: F401  # its tables belong to the metadata
+    tables_response,  # noqa: F401
     tables_users,  # noqa: F401
 )
 from deodar.edr.errors import ControlDataError, NotStorable
@@ -29,7 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["Database", "SessionLock", "empty_database", "now_us", "record", "sqlite_url"]
 
 _LONGEST_CHANGE = 16_384
-HEAD = "0006"
+_NOTICE_DEATH = (
+    "tcp_keepalives_idle = 5",
+    "tcp_keepalives_interval = 2",
+    "tcp_keepalives_count = 3",
+)
+"""Of a session with a lock: a host that lost its power has it no longer than some 11 seconds."""
+HEAD = "0007"
 VERSION_TABLE = "deodar_edr_version"
 SCHEMA = kit.Schema(
     migrations="deodar.edr:migrations",
@@ -68,6 +76,7 @@ class SessionLock:
         self._shown = shown
         self._key = key
         self._connection: Connection | None = None
+        self._turn = threading.Lock()  # a session does one thing at a time
 
     def take(self) -> bool:
         """Return whether this process has the lock, taking it if it is free.
@@ -76,25 +85,55 @@ class SessionLock:
         """
         if self._engine.dialect.name != "postgresql":
             return True
-        try:
-            if self._connection is not None:
-                self._connection.execute(text("SELECT 1"))
-                return True
-            connection = self._engine.connect().execution_options(
-                isolation_level="AUTOCOMMIT", reading=True
-            )
-            query = text("SELECT pg_try_advisory_lock(:key)")
-            if connection.execute(query, {"key": self._key}).scalar_one():
-                self._connection = connection
-                return True
-            connection.close()
-        except SQLAlchemyError as error:
-            self.release()
-            raise ControlDataError(f"the database {self._shown} failed: {error}") from error
-        return False
+        with self._turn, self._told():
+            return self._take()
+
+    def execute(self, sql: str, values: dict[str, Any]) -> int:
+        """Change rows in the session that has the lock, at once; returns how many.
+
+        Nothing is changed without the lock: then 0 is returned. Raises ControlDataError; the lock
+        may be lost then.
+        """
+        with self._turn, self._told():
+            if self._connection is None:
+                return 0
+            changed = self._connection.execute(text(sql), values).rowcount
+            self._connection.commit()
+            return changed
 
     def release(self) -> None:
         """Let it go, and its session with it."""
+        with self._turn:
+            self._let_go()
+
+    def _take(self) -> bool:
+        if self._connection is not None:
+            self._connection.execute(text("SELECT 1"))
+            self._connection.commit()  # the lock is the session's, and no transaction stays open
+            return True
+        with ExitStack() as stack:
+            connection = stack.enter_context(self._engine.connect().execution_options(reading=True))
+            for option in _NOTICE_DEATH:
+                connection.execute(text(f"SET {option}"))
+            query = text("SELECT pg_try_advisory_lock(:key)")
+            mine = bool(connection.execute(query, {"key": self._key}).scalar_one())
+            connection.commit()
+            if mine:
+                self._connection = connection
+                stack.pop_all()
+            return mine
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Let go of the session with any error, and tell it as ControlDataError."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            self._let_go()
+            reason = getattr(error, "orig", None) or error
+            raise ControlDataError(f"the database {self._shown} failed: {reason}") from error
+
+    def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(SQLAlchemyError):

@@ -29,6 +29,10 @@ The tree::
         ├── LogUnavailable          the event log takes nothing now; repeat later
         │   └── LogFull             … since there is no room on the disk
         ├── LogInUse                another server writes the event log of this store
+        ├── NotWriter               another server writes the event log of these nodes now
+        ├── StreamProblem           the stream between the nodes cannot be used as it is
+        ├── BlockProblem            what came out of the stream is no block of events
+        ├── NodeProblem             a node cannot be added, removed or started; the text says why
         ├── BackupError             a backup cannot be made or restored; nothing was overwritten
         └── ControlError            the running server refused or did not answer a local command
 """
@@ -185,6 +189,22 @@ class LogInUse(EdrError):  # noqa: N818
     """Another server writes the event log that this one is to write."""
 
     exit_code: ClassVar[int] = 3
+
+
+class NotWriter(EdrError):  # noqa: N818
+    """Another server writes the event log now; what this one wrote last counts for nothing."""
+
+
+class StreamProblem(EdrError):  # noqa: N818
+    """The stream between the nodes is not as it has to be; the text says what to do."""
+
+
+class BlockProblem(EdrError):  # noqa: N818
+    """What came out of the stream is no block of events."""
+
+
+class NodeProblem(EdrError):  # noqa: N818
+    """A node cannot be added, removed, joined or started; the text says why."""
 
 
 class BackupError(EdrError):

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from deodar.edr.external_systems import Register
     from deodar.edr.filters import FilterStore
     from deodar.edr.live_settings import LiveSettings
-    from deodar.edr.log.eventlog import EventLog
     from deodar.edr.log.slices import Joined, Slice
+    from deodar.edr.log.view import View
     from deodar.edr.progress import Progress
     from deodar.edr.settings import EventsApi as Settings
 
@@ -85,7 +85,7 @@ class EventsApi:
 
     def __init__(
         self,
-        log_: EventLog,
+        log_: View,
         register: Register,
         filters: FilterStore,
         key: bytes,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from deodar.columnar.dead_letters import DeadLetterStore
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.intake import Intake
     from deodar.edr.space import Space
 
 
@@ -78,7 +78,7 @@ class Ingest:
 
     def __init__(
         self,
-        log: EventLog,
+        log: Intake,
         dead_letters: DeadLetterStore,
         max_events: int,
         executor: Executor,
@@ -103,7 +103,7 @@ class Ingest:
         BodyError when it cannot be unpacked.
         """
         async with self._turn(origin.source):
-            if self._log.was_taken(origin.source, origin.number, origin.first):
+            if await self._log.knows(origin.source, origin.number, origin.first):
                 return Receipt(origin.number, duplicate=True)
             self.check_room()
             packet, dead = await self._off_loop(partial(decode, origin, body, self._max_events))
@@ -136,7 +136,7 @@ class Ingest:
         Raises PartlyTaken and LogFull.
         """
         async with self._turn(origin.source):
-            self._log.was_taken(origin.source, origin.number, origin.first)
+            await self._log.knows(origin.source, origin.number, origin.first)
             self.check_room()
             await self._bury(origin, [DeadLetter(reason, "", origin.first_line, body)])
             return Receipt(origin.number, 0, 1)

@@ -6,6 +6,7 @@
 ``server.pem, .key``      the server's certificate
 ``token.key``             signs continuation tokens
 ``server.id``             a UUID that agents are told
+``node.name``             of one of several servers that share a log: its name among them
 ``edr.db``                external systems, endpoints, enrolment tokens (unless elsewhere)
 ``store/``                the event log (unless elsewhere)
 ``dead-letters/``         what could not become an event
@@ -19,6 +20,7 @@
 from __future__ import annotations
 
 import secrets
+import socket
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "edr.toml"
 ADDRESS = "address"
+NODE_NAME = "node.name"
 MADE_BY = "deodar edr init"
 
 
@@ -57,6 +60,13 @@ class Installation:
     def pin(self) -> str:
         """SHA-256 of the authority's certificate, by which agents know this server."""
         return certificates.fingerprint(self.authority.certificate)
+
+    @property
+    def node_name(self) -> str:
+        """The server's name among several that share a log: the host's, if nothing else is said."""
+        if self.directory.has(NODE_NAME):
+            return self.directory.read(NODE_NAME).decode("utf-8", "replace").strip()
+        return socket.gethostname()[:64]
 
     @property
     def store_url(self) -> str:

@@ -12,7 +12,7 @@ from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
     from deodar.edr.database import Database
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.view import View
     from deodar.edr.settings import EdrSettings
     from deodar.store.engine import Engine
 
@@ -22,9 +22,7 @@ USER = "retention"
 log = logger("edr.keeping")
 
 
-def retention(
-    settings: EdrSettings, engine: Engine, opened: EventLog, database: Database
-) -> Retention:
+def retention(settings: EdrSettings, engine: Engine, opened: View, database: Database) -> Retention:
     """Return what keeps a log within the settings' bounds."""
     keep = Keep(settings.retention_days, settings.retention_bytes)
 

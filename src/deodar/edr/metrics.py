@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from deodar.columnar.dead_letters import DeadLetterStore
-    from deodar.edr.log.eventlog import EventLog
     from deodar.edr.log.retention import Account
+    from deodar.edr.log.view import View
     from deodar.edr.space import Space
 
 
 def registry(
-    log: EventLog, dead_letters: DeadLetterStore, account: Account, space: Space
+    log: View, dead_letters: DeadLetterStore, account: Account, space: Space
 ) -> CollectorRegistry:
     """Return a registry that shows the event log, its retention and room, and the dead letters."""
     made = CollectorRegistry()
@@ -30,7 +30,7 @@ def registry(
 
 
 class _Retention(Collector):
-    def __init__(self, log: EventLog, account: Account, space: Space) -> None:
+    def __init__(self, log: View, account: Account, space: Space) -> None:
         self._log = log
         self._account = account
         self._space = space
@@ -58,7 +58,7 @@ class _Retention(Collector):
 
 
 class _Parts(Collector):
-    def __init__(self, log: EventLog, dead_letters: DeadLetterStore) -> None:
+    def __init__(self, log: View, dead_letters: DeadLetterStore) -> None:
         self._log = log
         self._dead_letters = dead_letters
 

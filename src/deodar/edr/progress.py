@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from deodar.edr.database import Database
     from deodar.edr.external_system import Caller
     from deodar.edr.external_systems import Register
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.view import View
 
 WRITE_EVERY = 1.0
 
@@ -122,14 +122,12 @@ def _update(connection: Connection, which: ColumnElement[bool], fetch: _Fetch) -
     return connection.execute(update(table).where(accepted).values(**values)).rowcount > 0
 
 
-def standings(register: Register, log_: EventLog, state: str | None = None) -> list[Standing]:
+def standings(register: Register, log_: View, state: str | None = None) -> list[Standing]:
     """Return the external systems with how far each is behind; asks the database and the store.
 
     Raises ControlDataError. While the store does not answer, the seconds are not known.
     """
-    last = log_.watermark.value
-    found = register.list(state)
-    return [_standing(one, *_behind(one, log_, last)) for one in found]
+    return [_standing(one, *_behind(one, log_)) for one in register.list(state)]
 
 
 def without_log(systems: Sequence[ExternalSystem]) -> list[Standing]:
@@ -144,11 +142,11 @@ def _standing(
     return Standing(**known, behind_events=events, behind_seconds=seconds)
 
 
-def _behind(system: ExternalSystem, log_: EventLog, last: int) -> tuple[int | None, float | None]:
+def _behind(system: ExternalSystem, log_: View) -> tuple[int | None, float | None]:
     """Return by how many events and seconds a system is behind, as far as that is known."""
     if system.state != ACCEPTED or not system.last_fetch_us:
         return None, None
-    events = max(0, last - system.last_seq)
+    events = log_.behind(system.last_seq)
     if not events:
         return 0, 0.0
     try:

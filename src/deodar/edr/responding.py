@@ -13,6 +13,7 @@ from deodar.edr.response_api import ResponseApi
 from deodar.edr.scan_api import ScanApi
 from deodar.edr.scanner_api import ScannerApi
 from deodar.edr.scanning.service import Scanning
+from deodar.edr.shelves import shelf_of
 from deodar.edr.tasking import Tasking
 from deodar.edr.tasking.agents import TaskingApi
 from deodar.edr.upkeep import Chore, keeping_up
@@ -44,7 +45,8 @@ class Responding:
         settings: LiveSettings,
     ) -> None:
         folder, fixed = installation.directory.path, installation.settings
-        self.tasking = Tasking(database, folder, installation.server_id, fixed.tasking)
+        shelf = shelf_of(installation, database)
+        self.tasking = Tasking(database, folder, installation.server_id, fixed.tasking, shelf)
         self.alerts = Alerts(database)
         self.scanning = Scanning(database, folder, self.alerts, fixed.scanning)
         self.reputation = Reputation(database)

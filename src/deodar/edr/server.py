@@ -6,16 +6,14 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from deodar.columnar.dead_letters import DeadLetterStore
-from deodar.edr import control, metrics, web, writer_lock
+from deodar.edr import control, metrics, web
 from deodar.edr.admission import Admission
 from deodar.edr.agent_api import AgentApi
 from deodar.edr.agent_gate import AgentGate
@@ -27,53 +25,37 @@ from deodar.edr.errors import ControlDataError
 from deodar.edr.events_api import EventsApi
 from deodar.edr.external_systems import Register
 from deodar.edr.filters import FilterStore
-from deodar.edr.ingest import Ingest
 from deodar.edr.installation import ADDRESS
 from deodar.edr.keeping import retention
 from deodar.edr.live_settings import LiveSettings, SettingsStore
-from deodar.edr.log import eventlog
 from deodar.edr.policies import Policies
 from deodar.edr.progress import Progress
 from deodar.edr.renewal import Renewals
 from deodar.edr.renewal_api import RenewalApi
 from deodar.edr.responding import Responding
 from deodar.edr.responding_metrics import RespondingMetrics
-from deodar.edr.space import Space, written
 from deodar.edr.synchronization import Synchronization
 from deodar.edr.systems_metrics import SystemsMetrics
+from deodar.edr.way_in import ingesting, threads
 from deodar.kit.logging import logger
 from deodar.kit.metrics import metrics_app
 from deodar.kit.serve import Endpoint, Limits, serve
-from deodar.store.engine import open_engine
 from deodar.tls.contexts import any_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from deodar.edr.database import Database
     from deodar.edr.installation import Installation
-    from deodar.edr.log.eventlog import EventLog
     from deodar.kit.serve import Bound
     from deodar.store.engine import Engine
 
-_DECODERS = 2
 _READERS = 4
 
 log = logger("edr.server")
-
-
-@dataclass(frozen=True)
-class WayIn:
-    """An opened log with the way into it."""
-
-    engine: Engine
-    log: EventLog
-    ingest: Ingest
-    dead_letters: DeadLetterStore
-    space: Space
 
 
 async def run(
@@ -93,6 +75,8 @@ async def run(
 
         def ready(bound: Sequence[Bound]) -> None:
             parts.url = installation.url_at(bound[0].port)
+            if parts.node is not None:
+                parts.node.presence.url = f"{socket.gethostname()}:{bound[0].port}"
             installation.directory.write(ADDRESS, f"{parts.url}\n".encode())
             log.info("ready", url=parts.url, last_seq=parts.log.watermark.value)
             on_ready(parts.url)
@@ -111,39 +95,13 @@ def print_ready(url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def ingesting(
-    installation: Installation, stop: asyncio.Event | None = None, engine: Engine | None = None
-) -> AsyncIterator[WayIn]:
-    """Hold the folder and give its opened log with the way in, also without a server around it."""
-    settings = installation.settings.ingest
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(installation.directory.lock())
-        if engine is None:
-            opened_here = contextlib.closing(open_engine(installation.store_url))
-            engine = stack.enter_context(opened_here)
-        letters = installation.directory.path / "dead-letters"
-        dead_letters = DeadLetterStore(letters, settings.dead_letter_bytes)
-        executor = stack.enter_context(_threads("decode", _DECODERS))
-        async with (
-            writer_lock.held(installation, stop),
-            eventlog.running(engine, settings, stop) as opened,
-        ):
-            most = settings.max_packet_events
-            space = Space(
-                written(installation.directory.path, installation.store_url), settings.free_bytes
-            )
-            ingest = Ingest(opened, dead_letters, most, executor, space)
-            yield WayIn(engine, opened, ingest, dead_letters, space)
-
-
-@contextlib.asynccontextmanager
 async def _parts(
     installation: Installation, stop: asyncio.Event, engine: Engine | None
 ) -> AsyncIterator[tuple[control.Parts, Starlette]]:
     async with ingesting(installation, stop, engine) as way_in:
         with (
             contextlib.closing(installation.database()) as database,
-            _threads("read", _READERS) as readers,
+            threads("read", _READERS) as readers,
         ):
             settings = installation.settings
             keeper = retention(settings, way_in.engine, way_in.log, database)
@@ -154,6 +112,8 @@ async def _parts(
                 way_in.log, way_in.dead_letters, keeper.account, way_in.space
             )
             registry.register(SystemsMetrics(way_in.log, register, admission))
+            if way_in.node is not None:
+                registry.register(way_in.node.metrics())
             parts = control.Parts(
                 server_id=installation.server_id,
                 log=way_in.log,
@@ -161,6 +121,7 @@ async def _parts(
                 dead_letters=way_in.dead_letters,
                 register=register,
                 registry=registry,
+                node=way_in.node,
             )
             live.subscribe(lambda now: register.follow(now.external_systems))
             contacts = Contacts(database)
@@ -252,12 +213,6 @@ def _endpoints(installation: Installation, parts: control.Parts, app: Any) -> li
         exported: Any = metrics_app(parts.registry)
         endpoints.append(Endpoint(exported, "127.0.0.1", settings.metrics_port))
     return endpoints
-
-
-@contextlib.contextmanager
-def _threads(name: str, count: int) -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(count, thread_name_prefix=name) as executor:
-        yield executor
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:

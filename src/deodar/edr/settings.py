@@ -17,6 +17,7 @@ from deodar.kit.errors import SettingsError
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+MOST_GROUP_EVENTS = 1_000_000
 MB = 1 << 20
 
 
@@ -57,6 +58,25 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 365
 
 
+class Stream(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """NATS JetStream between servers that share one event log; without `urls` a server is alone."""
+
+    # nats://host:4222 or tls://host:4222 of each NATS server; user:password@ where they want one.
+    urls: tuple[str, ...] = ()
+    # Begins the names of the stream and its subjects.
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "deodar"
+    # How many NATS servers keep each packet. With 3, one of them may be lost.
+    replicas: Literal[1, 3, 5] = 3
+    # What may wait in the stream for the writer; packets are refused (507) while it is full.
+    max_bytes: Annotated[int, msgspec.Meta(ge=MB)] = 4096 * MB
+    # Seconds until an agent whose packet the stream did not take is told to repeat it.
+    timeout: Annotated[float, msgspec.Meta(ge=0.5, le=60)] = 5.0
+    # Of tls://, paths seen from the server's folder: the authority of the NATS servers, if the
+    # system does not know it; and, if they want one, a certificate with its key in one PEM file.
+    ca: str = ""
+    certificate: str = ""
+
+
 class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of what agents send, and of what waits for the log."""
 
@@ -68,7 +88,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queue_events: Annotated[int, msgspec.Meta(ge=1)] = 200_000
     # A block for the store: the most events and bytes; so many events that it is written at once;
     # and how long it is waited for more when there are fewer.
-    group_events: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
+    group_events: Annotated[int, msgspec.Meta(ge=1, le=MOST_GROUP_EVENTS)] = 20_000
     group_bytes: Annotated[int, msgspec.Meta(ge=1024, le=1024 * MB)] = 64 * MB
     group_enough: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2000
     group_delay: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.25
@@ -81,6 +101,7 @@ class Ingest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # are refused (507), so that reading and administration go on. 0 is no reserve.
     free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 512 * MB
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=64 << 10)] = 1024 * MB
+    stream: Stream = Stream()
 
 
 class Tasking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,6 +182,23 @@ def check(settings: EdrSettings) -> EdrSettings:
     history_seconds(settings.events_api.history)
     if settings.events_api.fetch_timeout > settings.events_api.max_fetch_timeout:
         raise SettingsError("events_api.fetch_timeout is above events_api.max_fetch_timeout")
+    _check_stream(settings)
     if not settings.names:
         raise SettingsError("names: give at least one name or address of this server")
     return settings
+
+
+def _check_stream(settings: EdrSettings) -> None:
+    """Raise SettingsError when servers that share a stream do not share the rest, too."""
+    stream = settings.ingest.stream
+    for url in stream.urls:
+        if not url.startswith(("nats://", "tls://")) or any(map(str.isspace, url)):
+            raise SettingsError("ingest.stream.urls: write nats://host:port or tls://host:port")
+    if not stream.urls:
+        return
+    if not settings.store.startswith("clickhouse://"):
+        raise SettingsError("ingest.stream needs a store that all servers reach: clickhouse://…")
+    if not settings.database.startswith("postgresql"):
+        raise SettingsError(
+            "ingest.stream needs a database that all servers reach: postgresql+pg8000://…"
+        )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from deodar.edr.admission import Admission
     from deodar.edr.external_systems import Register
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.view import View
     from deodar.edr.progress import Standing
 
 log = logger("edr.systems_metrics")
@@ -31,7 +31,7 @@ log = logger("edr.systems_metrics")
 class SystemsMetrics(Collector):
     """What each accepted external system got, and how far it is behind."""
 
-    def __init__(self, log: EventLog, register: Register, admission: Admission) -> None:
+    def __init__(self, log: View, register: Register, admission: Admission) -> None:
         self._log = log
         self._register = register
         self._admission = admission

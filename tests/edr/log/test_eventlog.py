@@ -6,9 +6,10 @@ import dataclasses
 import pyarrow as pa
 import pytest
 
-from deodar.edr.errors import LogUnavailable, PacketRefused, PartlyTaken
+from deodar.edr.errors import LogUnavailable, NotWriter, PacketRefused, PartlyTaken
 from deodar.edr.log import eventlog
 from deodar.edr.log.packet import Packet
+from deodar.edr.log.schema import prepare
 from deodar.edr.settings import Ingest
 
 BOUNDS = Ingest(group_delay=0.01)
@@ -240,3 +241,22 @@ async def test_the_end_of_the_committer_is_noticed(engine):
     async with eventlog.running(engine, BOUNDS, stop):
         assert not stop.is_set()
     await asyncio.wait_for(stop.wait(), 5)
+
+
+async def test_what_is_not_confirmed_is_told_to_nobody_and_nothing_more_is_written(engine):
+    confirmed: list[int] = []
+
+    def confirm(last: int) -> None:
+        if confirmed:
+            raise NotWriter("another server took over")
+        confirmed.append(last)
+
+    lineage = prepare(engine)
+    log = eventlog.EventLog(engine, BOUNDS, lineage, (0, 0), {}, confirm)
+    async with eventlog.committing(log, None):
+        assert await log.append(packet(1, 2))
+        with pytest.raises(LogUnavailable, match="another server took over"):
+            await log.append(packet(2))
+        with pytest.raises(LogUnavailable):
+            await log.append(packet(3))
+        assert (confirmed, log.watermark.value) == ([2], 2)

@@ -10,6 +10,7 @@ from deodar.edr.log import reader as readers
 from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.reader import Reader
 from deodar.edr.log.schema import TABLE, prepare, quoted
+from deodar.edr.log.voids import Void, Voids
 
 BIG = 1 << 30
 
@@ -100,3 +101,21 @@ def test_ends_and_times_of_the_log(engine, reader):
     assert reader.received_after(0) == 1000
     assert reader.received_after(6) == 2000
     assert reader.received_after(7) is None
+
+
+def test_void_ranges_are_passed_over_whatever_is_in_them(engine):
+    prepare(engine)
+    fill(engine, [f'{{"n":{n}}}' for n in range(1, 4)])
+    fill(engine, ['"late"'] * 2, first=4)
+    fill(engine, ['{"n":4}', '{"n":5}'], first=1004)
+    reader = Reader(engine, lambda: Voids([Void(3, 1003)]))
+    found, after = [], 0
+    while after < 1005:
+        part = reader.read(after, 1005, 2, BIG, None)
+        assert part.scanned > after
+        found += json.loads(b"[" + part.joined + b"]")
+        after = part.scanned
+    assert found == [{"n": n} for n in range(1, 6)]
+    assert reader.rows(0, 1005)["seq"].to_pylist() == [1, 2, 3]
+    assert reader.rows(3, 1005)["seq"].to_pylist() == [1004, 1005]
+    assert (reader.next_after(2), reader.next_after(3)) == (2, 1003)

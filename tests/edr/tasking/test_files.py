@@ -9,7 +9,8 @@ from deodar.edr.database import now_us
 from deodar.edr.errors import FileRefused, NotKnown
 from deodar.edr.settings import Tasking as Settings
 from deodar.edr.tasking import FILES
-from deodar.edr.tasking.files import FetchedFiles, Part, blocks
+from deodar.edr.tasking.files import FetchedFiles, Part
+from deodar.edr.tasking.shelf import FolderShelf
 from deodar.response.wire import Result
 
 from .conftest import AGENT, OTHER
@@ -34,9 +35,7 @@ def test_a_file_comes_in_parts_and_is_kept_by_its_hash(tasking, task):
     assert tasking.files.add(AGENT, task, part(4000, DATA[4000:])) == len(DATA)
     kept = tasking.files.of_task(task)
     assert (kept.path, kept.size, kept.sha256) == ("/etc/x", len(DATA), DIGEST)
-    path = tasking.files.content(kept)
-    assert b"".join(blocks(path)) == DATA
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"".join(tasking.files.content(kept)) == DATA
     assert tasking.files.total() == (1, len(DATA))
     assert [file.task_id for file in tasking.files.list(AGENT)] == [task]
     assert tasking.files.list(OTHER) == []
@@ -81,7 +80,7 @@ def test_who_may_send_what(tasking, task):
 
 
 def test_when_the_room_is_used_up_files_are_refused(tasking, database, tmp_path, task):
-    files = FetchedFiles(database, tmp_path / "small", Settings(files_bytes=12_000))
+    files = FetchedFiles(database, FolderShelf(tmp_path / "small"), Settings(files_bytes=12_000))
     files.add(AGENT, task, part(0, DATA))
     more = tasking.tasks.create(AGENT, "get_file", {"path": "/y"}).id
     with pytest.raises(FileRefused, match="files_bytes") as caught:
@@ -108,7 +107,7 @@ def test_a_file_that_a_command_deletes_meanwhile_disturbs_nothing(tasking, task,
     (tmp_path / FILES / "part-gone").symlink_to("nowhere")  # as one that is deleted in between
     tasking.files.add(AGENT, task, part(0, DATA))
     tasking.files.sweep()
-    assert tasking.files.content(tasking.files.of_task(task)).read_bytes() == DATA
+    assert b"".join(tasking.files.content(tasking.files.of_task(task))) == DATA
 
 
 def test_parts_whose_others_never_come_are_swept(tasking, task, tmp_path):

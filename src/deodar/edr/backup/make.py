@@ -22,6 +22,7 @@ from deodar.edr.errors import BackupError
 from deodar.edr.local import LocalServer
 from deodar.edr.log.reader import Reader
 from deodar.edr.log.schema import prepare
+from deodar.edr.nodes.position import Position, Positions
 from deodar.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -89,8 +90,18 @@ def _log(installation: Installation) -> Iterator[tuple[Source, int]]:
         contextlib.closing(open_engine(installation.store_url)) as engine,
     ):
         prepare(engine)
-        reader = Reader(engine)
-        yield events.StoreSource(reader), reader.last_seq()
+        shared = _shared(installation)
+        reader = Reader(engine, lambda: shared.voids)
+        last = shared.voids.before(shared.seq) if shared.term else reader.last_seq()
+        yield events.StoreSource(reader), last
+
+
+def _shared(installation: Installation) -> Position:
+    """Return how far the log is committed that servers share; nothing for a server alone."""
+    if not installation.settings.ingest.stream.urls:
+        return Position()
+    with contextlib.closing(installation.database()) as database:
+        return Positions(database).read()
 
 
 def _files(folder: Path, *, keys: bool) -> Iterator[tuple[str, Path]]:

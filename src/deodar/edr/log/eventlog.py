@@ -14,23 +14,23 @@ import asyncio
 import contextlib
 import uuid
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from deodar.edr.database import now_us
 from deodar.edr.errors import LogFull, LogUnavailable, PacketRefused, PartlyTaken
+from deodar.edr.log.ledger import Ledger
 from deodar.edr.log.packet import Packet, block
-from deodar.edr.log.reader import Reader
-from deodar.edr.log.recent import Recent
 from deodar.edr.log.schema import TABLE, prepare
-from deodar.edr.log.watermark import Watermark
+from deodar.edr.log.view import Counters, View
+from deodar.edr.log.voids import NONE
+from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 from deodar.store.errors import QueryError, StoreError, StoreFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from deodar.edr.log.lineage import Lineage
     from deodar.edr.settings import Ingest as Bounds
@@ -49,16 +49,6 @@ class _BadContent(Exception):  # noqa: N818
     """The store refuses a block for what is in it."""
 
 
-@dataclass(frozen=True)
-class Counters:
-    """What the log has done since it was opened."""
-
-    events: int = 0
-    packets: int = 0
-    blocks: int = 0
-    failures: int = 0
-
-
 class _Waiting:
     """A packet in the queue, and who waits for it to be committed."""
 
@@ -68,8 +58,8 @@ class _Waiting:
         self.done.add_done_callback(_looked_at)
 
 
-class EventLog:
-    """An opened log. All methods belong to one event loop; `reader` may be used in threads."""
+class EventLog(View):
+    """An opened log that this process writes."""
 
     def __init__(
         self,
@@ -78,23 +68,24 @@ class EventLog:
         lineage: Lineage,
         numbers: tuple[int, int],
         taken: dict[str, int],
+        confirm: Callable[[int], None] | None = None,
     ) -> None:
-        """`numbers` are the first and the last of the events that are there, 0 for none."""
+        """`numbers` are the first and the last of the events that are there, 0 for none.
+
+        `confirm` is called in a thread with the last number of each block that is in the store,
+        before anybody is told of it. When it raises, this process writes the log no more.
+        """
+        super().__init__(engine, lineage, numbers)
         self._engine = engine
         self._bounds = bounds
         self._taken = taken
+        self._confirm = confirm
         self._queue: deque[_Waiting] = deque()
         self._under_way: dict[tuple[str, int], _Waiting] = {}
         self._bytes = self._events = 0
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self._failure: LogUnavailable | None = None
-        self._lineage = lineage
-        self._floor = max(0, numbers[0] - 1)
-        self.reader = Reader(engine)
-        self.recent = Recent()
-        self.watermark = Watermark(numbers[1])
-        self.counters = Counters()
 
     @property
     def failure(self) -> str | None:
@@ -106,33 +97,6 @@ class EventLog:
         """The number of events that wait to be committed."""
         return self._events
 
-    @property
-    def epoch(self) -> bytes:
-        """16 bytes that tell this log from others."""
-        return self._lineage.current
-
-    @property
-    def floor(self) -> int:
-        """The last number that is not to be had any more, 0 when all are there."""
-        return self._floor
-
-    def problem(self, epoch: bytes, seq: int) -> str | None:
-        """Return why a reader cannot go on behind a number that it got in an epoch, or None."""
-        if (problem := self._lineage.problem(epoch, seq)) is not None:
-            return problem
-        if seq > self.watermark.value:
-            return "it is ahead of the event log: an older state was restored"
-        if seq < self._floor:
-            return "it is outdated: events behind it were dropped by retention"
-        return None
-
-    def give_up(self, seq: int) -> None:
-        """Let no reader begin before a number any more: what is up to it is about to go.
-
-        May be called in any thread.
-        """
-        self._floor = max(self._floor, seq)
-
     def was_taken(self, source: str, number: int, first: int = 0) -> bool:
         """Whether a packet of a source, or one after it, has been committed.
 
@@ -143,6 +107,10 @@ class EventLog:
         if number > committed >= (first or number):
             raise PartlyTaken(first, number, committed)
         return number <= committed
+
+    async def knows(self, source: str, number: int, first: int = 0) -> bool:
+        """Whether a packet was taken; the same as `was_taken`, since nobody else writes the log."""
+        return self.was_taken(source, number, first)
 
     async def append(self, packet: Packet) -> bool:
         """Take a packet; returns when it is durable: True, or False if it was taken before.
@@ -238,6 +206,9 @@ class EventLog:
         except (_BadContent, pa.ArrowException) as error:
             await self._isolate(group, str(error))
             return
+        last = first + rows.num_rows - 1
+        if not await self._is_confirmed(last, group):
+            return
         for waiting in group:
             packet = waiting.packet
             self._taken[packet.source] = max(packet.number, self._taken.get(packet.source, 0))
@@ -245,7 +216,20 @@ class EventLog:
             _resolve(waiting, None)
         self._count(rows.num_rows, len(group))
         self.recent.add(first - 1, rows.column("raw").chunk(0))
-        self.watermark.advance(first + rows.num_rows - 1)
+        self.watermark.advance(last)
+
+    async def _is_confirmed(self, last: int, group: Sequence[_Waiting]) -> bool:
+        """Whether a block that is in the store counts; if not, nothing more is written here."""
+        if self._confirm is None:
+            return True
+        try:
+            await asyncio.to_thread(self._confirm, last)
+        except DeodarError as error:
+            log.warning("block_not_confirmed", last=last, reason=str(error))
+            self.close()
+            self._tell_failure(error, group)
+            return False
+        return True
 
     async def _isolate(self, group: Sequence[_Waiting], reason: str) -> None:
         """Commit the packets one by one, and refuse the one whose content the store refuses."""
@@ -286,7 +270,7 @@ class EventLog:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
 
-    def _tell_failure(self, reason: StoreError, group: Sequence[_Waiting]) -> None:
+    def _tell_failure(self, reason: DeodarError, group: Sequence[_Waiting]) -> None:
         """Let all senders go with an error; only the block under way is kept, to be tried again."""
         text = f"the event log cannot be written: {reason}"
         full = isinstance(reason, StoreFull)
@@ -309,10 +293,9 @@ def open_log(engine: Engine, bounds: Bounds) -> EventLog:
     """
     lineage = prepare(engine)
     (ends,) = engine.query(f"SELECT min(seq) AS a, max(seq) AS z FROM {TABLE}").to_pylist()  # noqa: S608
-    ledger = engine.query(f"SELECT toString(source), max(packet) FROM {TABLE} GROUP BY source")  # noqa: S608
-    sources, numbers = (ledger.column(at).to_pylist() for at in (0, 1))
-    taken = {_text(source): int(number) for source, number in zip(sources, numbers, strict=True)}
-    return EventLog(engine, bounds, lineage, (int(ends["a"] or 0), int(ends["z"] or 0)), taken)
+    numbers = int(ends["a"] or 0), int(ends["z"] or 0)
+    taken = Ledger(engine).read(numbers[1], NONE)
+    return EventLog(engine, bounds, lineage, numbers, taken)
 
 
 @contextlib.asynccontextmanager
@@ -323,7 +306,13 @@ async def running(
 
     `stop` is set should the committer ever end by itself; what ended it is raised here.
     """
-    opened = open_log(engine, bounds)
+    async with committing(open_log(engine, bounds), stop) as opened:
+        yield opened
+
+
+@contextlib.asynccontextmanager
+async def committing(opened: EventLog, stop: asyncio.Event | None) -> AsyncIterator[EventLog]:
+    """Give an opened log with its committer at work, as `running` does."""
     committer = asyncio.create_task(opened.run(), name="event log committer")
     if stop is not None:
         committer.add_done_callback(lambda _: stop.set())
@@ -361,7 +350,3 @@ def _plus(counters: Counters, **more: int) -> Counters:
             for name in Counters.__dataclass_fields__
         }
     )
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -16,10 +16,14 @@ import pyarrow.compute as pc
 from deodar.edr.log.lineage import epoch_rows
 from deodar.edr.log.schema import TABLE
 from deodar.edr.log.slices import Slice, join
+from deodar.edr.log.voids import NONE
 from deodar.store.engine import Limits
 from deodar.store.errors import QueryLimit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deodar.edr.log.voids import Voids
     from deodar.kedrql import Sql
     from deodar.store.engine import Engine
 
@@ -51,8 +55,10 @@ class _Found(NamedTuple):
 class Reader:
     """Reads a log's table through a store engine; synchronous and thread-safe."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, voids: Callable[[], Voids] = lambda: NONE) -> None:
+        """`voids` returns the ranges of numbers that are passed over."""
         self._engine = engine
+        self._voids = voids
 
     def read(self, after: int, upto: int, limit: int, max_bytes: int, where: Sql | None) -> Slice:
         """Return up to `limit` events with numbers above `after`, none above `upto`.
@@ -60,8 +66,13 @@ class Reader:
         It may stop early: after `max_bytes` of text (but not before the first event), or after
         scanning a bounded range. `Slice.scanned` is where to go on. Raises StoreError.
         """
+        voids = self._voids()
+        after = voids.skip(after)
+        if after >= upto:
+            return Slice(b"", 0, after, cut=False)
         span = limit if where is None else max(SCAN, limit)
-        found = self._find(_Range(after, min(upto, after + span), limit), max_bytes, where)
+        last = voids.next_after(after, min(upto, after + span))
+        found = self._find(_Range(after, last, limit), max_bytes, where)
         texts = found.rows.column("raw")
         kept = _within(texts, max_bytes)
         scanned = found.range.last
@@ -78,6 +89,8 @@ class Reader:
             f"SELECT * FROM {TABLE} WHERE seq > {{after:UInt64}} AND seq <= {{last:UInt64}} "  # noqa: S608
             "ORDER BY seq LIMIT {limit:UInt64}"
         )
+        after = self.next_after(after)
+        upto = self._voids().next_after(after, upto)
         limit, limits = _BACKUP_ROWS, Limits(max_seconds=_SECONDS, max_bytes=_BACKUP_BYTES)
         while True:
             parameters = {"after": after, "last": upto, "limit": limit}
@@ -86,6 +99,10 @@ class Reader:
             except QueryLimit:
                 limit = max(1, limit // 8)
                 limits = Limits() if limit == 1 else limits
+
+    def next_after(self, after: int) -> int:
+        """Return the number behind which the next event may be that follows a number."""
+        return self._voids().skip(after)
 
     def epochs(self) -> pa.Table:
         """Return the log's epochs as they are kept, for backups."""

@@ -21,7 +21,7 @@ from deodar.kit.logging import logger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from deodar.edr.log.eventlog import EventLog
+    from deodar.edr.log.view import View
     from deodar.store.engine import Engine
 
 AGE, SIZE = "age", "size"
@@ -79,7 +79,7 @@ class Retention:
     """Drops what is too much; `account` may be read at any time."""
 
     def __init__(
-        self, engine: Engine, opened: EventLog, keep: Keep, tell: Callable[[Dropped], None]
+        self, engine: Engine, opened: View, keep: Keep, tell: Callable[[Dropped], None]
     ) -> None:
         """`tell` is called with each day that went, in a thread."""
         self._engine = engine
@@ -92,7 +92,7 @@ class Retention:
         """Drop what is too much at a time, and return it; raises StoreError."""
         held = days(self._engine)
         gone = []
-        for day, reason in due(held, self._keep, now):
+        for day, reason in due(held, self._keep, now) if self._log.may_drop else ():
             dropped = Dropped(day, reason, self._last_seq(day))
             self._log.give_up(dropped.last_seq)
             self._engine.command(f"ALTER TABLE {TABLE} DROP PARTITION {int(day.name)}")

@@ -1,7 +1,8 @@
 """Tasking: what endpoints shall do and be, how they are told, and what they answer.
 
 `tasks` keeps the tasks, `states` the desired states, `delivery` puts both together for an agent
-that asks, `waker` lets the asking wait, `files` keeps what was fetched, `agents` is the HTTP side.
+that asks, `waker` lets the asking wait, `files` and `shelf` keep what was fetched, `agents` is the
+HTTP side.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from deodar.edr.database import now_us
 from deodar.edr.tasking.delivery import Delivery
 from deodar.edr.tasking.files import FetchedFiles
+from deodar.edr.tasking.shelf import FolderShelf
 from deodar.edr.tasking.states import States
 from deodar.edr.tasking.tasks import Tasks
 from deodar.edr.tasking.waker import Waker
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from deodar.edr.database import Database
     from deodar.edr.settings import Tasking as Settings
+    from deodar.edr.tasking.shelf import Shelf
 
 __all__ = ["FILES", "Tasking"]
 
@@ -33,14 +36,19 @@ class Tasking:
     """All of it, for one running server."""
 
     def __init__(
-        self, database: Database, folder: Path, server_id: str, settings: Settings
+        self,
+        database: Database,
+        folder: Path,
+        server_id: str,
+        settings: Settings,
+        shelf: Shelf | None = None,
     ) -> None:
-        """`folder` is the server's."""
+        """`folder` is the server's, for the bytes of fetched files if there is no other `shelf`."""
         self.settings = settings
         self.tasks = Tasks(database)
         self.states = States(database)
         self.delivery = Delivery(database, server_id)
-        self.files = FetchedFiles(database, folder / FILES, settings)
+        self.files = FetchedFiles(database, shelf or FolderShelf(folder / FILES), settings)
         self.waker = Waker(self.delivery.changes)
 
     @property

@@ -1,15 +1,14 @@
 """Files that agents fetched: taken part by part, kept by their SHA-256, within bounds.
 
-A file lies in ``fetched/`` in the server's folder under its hash, which was computed here, never
-under a name from an endpoint. Parts make it possible to go on after a broken connection, and keep
+A file lies in ``fetched/`` in the server's folder, or where servers share a log in their database
+(`deodar.edr.tasking.shelf`), under its hash, which was computed here, never under a name from an
+endpoint. Parts make it possible to go on after a broken connection, and keep
 what agent and server hold in memory small.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import re
 import threading
 from typing import TYPE_CHECKING
@@ -24,15 +23,14 @@ from deodar.edr.tasking.tasks import OPEN, Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from deodar.edr.database import Database
     from deodar.edr.settings import Tasking as Settings
+    from deodar.edr.tasking.shelf import Shelf
 
 _PART = re.compile(r"part-[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _PART_KEPT = 86_400
 """Seconds that the parts of a file wait for the others."""
-_BLOCK = 1 << 20
 
 
 class FetchedFile(msgspec.Struct, frozen=True):
@@ -59,14 +57,13 @@ class Part(msgspec.Struct, frozen=True):
 class FetchedFiles:
     """The fetched files of one server; synchronous, safe to use from several threads."""
 
-    def __init__(self, database: Database, folder: Path, settings: Settings) -> None:
-        """`folder` is made when it is missing."""
+    def __init__(self, database: Database, shelf: Shelf, settings: Settings) -> None:
+        """`shelf` is where the bytes are kept."""
         self._database = database
-        self._folder = folder
+        self._shelf = shelf
         self._settings = settings
         self._tasks = Tasks(database)
         self._lock = threading.Lock()
-        folder.mkdir(mode=0o700, exist_ok=True)
 
     def add(self, agent_id: str, task_id: str, part: Part) -> int:
         """Take one part of the file that a task fetches; returns how many bytes are here now.
@@ -104,12 +101,11 @@ class FetchedFiles:
             raise NotKnown(f"the task '{task_id[:64]}' has fetched no file")
         return FetchedFile(**row._mapping)
 
-    def content(self, file: FetchedFile) -> Path:
-        """Return where a file's bytes are; raises NotKnown when they are on another server."""
-        path = self._folder / file.sha256
-        if not path.is_file():
+    def content(self, file: FetchedFile) -> Iterator[bytes]:
+        """Return a file's bytes, piece by piece; raises NotKnown when they are not to be had."""
+        if self._shelf.size(file.sha256) is None:
             raise NotKnown(f"the bytes of {file.sha256} are not on this server")
-        return path
+        return self._shelf.blocks(file.sha256)
 
     def remove(self, task_id: str, user: str = "") -> FetchedFile:
         """Delete the file that a task fetched; returns what it was. Raises NotKnown."""
@@ -133,30 +129,30 @@ class FetchedFiles:
         with self._lock:
             with self._database.read() as connection:
                 known = set(connection.execute(select(table.c.sha256)).scalars())
-            for path in self._folder.iterdir():
-                late = now_us() / 1e6 - _stat(path).st_mtime > _PART_KEPT
-                if path.name not in known and (late or not _PART.fullmatch(path.name)):
-                    path.unlink(missing_ok=True)
+            for one in self._shelf.list():
+                late = one.age > _PART_KEPT
+                if one.name not in known and (late or not _PART.fullmatch(one.name)):
+                    self._shelf.remove(one.name)
 
     def _append(self, agent_id: str, task_id: str, path: str, part: Part) -> int:
-        target = self._folder / f"part-{task_id}"
-        have = target.stat().st_size if target.exists() else 0
+        name = f"part-{task_id}"
+        have = self._shelf.size(name) or 0
         if part.offset == 0:
             have = 0  # the agent begins anew, perhaps because the file has changed
         if part.offset != have or have + len(part.data) > part.total:
             raise FileRefused(f"{have} of {part.total} bytes are here", 409, have)
         self._check_room(len(part.data))
         try:
-            _write(target, part)
+            self._shelf.put(name, part.offset, part.data)
         except OSError as error:
             raise FileRefused(f"the file cannot be kept: {error.strerror}", 507) from error
         have += len(part.data)
         if have == part.total:
-            self._complete(target, agent_id, task_id, path, part)
+            self._complete(name, agent_id, task_id, path, part)
         return have
 
     def _check_room(self, wanted: int) -> None:
-        used = sum(_stat(path).st_size for path in self._folder.iterdir())
+        used = sum(one.size for one in self._shelf.list())
         if used + wanted > self._settings.files_bytes:
             raise FileRefused(
                 f"fetched files take {used} bytes of tasking.files_bytes="
@@ -164,13 +160,12 @@ class FetchedFiles:
                 507,
             )
 
-    def _complete(self, target: Path, agent_id: str, task_id: str, path: str, part: Part) -> None:
-        digest = _sha256(target)
+    def _complete(self, name: str, agent_id: str, task_id: str, path: str, part: Part) -> None:
+        digest = _sha256(self._shelf.blocks(name))
         if digest != part.sha256:
-            target.unlink()
+            self._shelf.remove(name)
             raise FileRefused(f"the bytes have SHA-256 {digest}, not {part.sha256}", 400, 0)
-        target.rename(self._folder / digest)
-        _sync_folder(self._folder)
+        self._shelf.rename(name, digest)
         row = {"task_id": task_id, "agent_id": agent_id, "path": path.replace("\0", "")}
         with self._database.write() as connection:
             connection.execute(delete(table).where(table.c.task_id == task_id))
@@ -188,47 +183,8 @@ class FetchedFiles:
         return int(count), int(size)
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes piece by piece."""
-    with path.open("rb") as opened:
-        while block := opened.read(_BLOCK):
-            yield block
-
-
-def _stat(path: Path) -> os.stat_result:
-    """Return what is known of a file; of one that a command has just deleted, nothing but zeros."""
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return os.stat_result([0] * 10)
-
-
-def _write(target: Path, part: Part) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if part.offset else os.O_TRUNC)
-    descriptor = os.open(target, flags, 0o600)
-    try:
-        written = 0
-        while written < len(part.data):
-            written += os.pwrite(descriptor, part.data[written:], part.offset + written)
-        os.fsync(descriptor)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.ftruncate(descriptor, part.offset)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
+def _sha256(blocks: Iterator[bytes]) -> str:
     digest = hashlib.sha256()
-    for block in blocks(path):
+    for block in blocks:
         digest.update(block)
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from tests.edr.api.conftest import client, user
 
 from deodar.edr.tasking import FILES
 from deodar.edr.tasking.files import FetchedFiles, Part
+from deodar.edr.tasking.shelf import FolderShelf
 from deodar.edr.users.roles import Role
 
 LS = {"command": "ls"}
@@ -80,7 +81,8 @@ async def test_a_fetched_file_is_read_and_deleted(server, admin, auditor, agent)
     data = b"\0content"
     digest = hashlib.sha256(data).hexdigest()
     opened = server.installation
-    files = FetchedFiles(server.database, opened.directory.path / FILES, opened.settings.tasking)
+    shelf = FolderShelf(opened.directory.path / FILES)
+    files = FetchedFiles(server.database, shelf, opened.settings.tasking)
     files.add(agent, task, Part(0, len(data), digest, data))
     told = (await auditor.get(f"/tasks/{task}/file")).json()
     assert (told["sha256"], told["path"], told["size"]) == (digest, "/etc/x", len(data))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
-from starlette.responses import FileResponse
+from starlette.responses import StreamingResponse
 
 from deodar.edr.api.access import CurrentUser, requires
 from deodar.edr.api.models import Asked, Page, Told
@@ -147,11 +147,11 @@ def get_file_content(services: ServicesOf, _user: User, task: TaskId) -> Respons
     """Return the bytes of the file that a task fetched."""
     files = services.tasking.files
     found = files.of_task(task)
-    return FileResponse(
-        files.content(found),
-        headers={"Content-Disposition": f'attachment; filename="{found.sha256}"'},
-        media_type="application/octet-stream",
-    )
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.sha256}"',
+        "Content-Length": str(found.size),
+    }
+    return StreamingResponse(files.content(found), 200, headers, "application/octet-stream")
 
 
 @router.delete("/{task}/file", responses=documented(404))
