@@ -8,7 +8,7 @@ from deodar.kit.errors import SettingsError
 from deodar.siem.connectors import registry
 from deodar.siem.connectors.tcp import TcpConnector, TcpSettings
 
-KINDS = {"file", "http", "http-poll", "kata/edr", "nats-jetstream", "tcp", "udp"}
+KINDS = {"file", "http", "http-poll", "kafka", "kata/edr", "nats-jetstream", "tcp", "udp"}
 
 
 def test_every_kind_has_its_name_in_its_settings():

@@ -1,13 +1,15 @@
-"""OpenSearch's bulk API by a scripted cluster on a real socket, which keeps documents by index."""
+"""OpenSearch's bulk API: a program that speaks it, and a scripted cluster for what goes wrong."""
 
 from __future__ import annotations
 
 import gzip
 import json
 
+import httpx
 import pytest
 from tests.siem.batches import batch
 from tests.siem.connectors.web import Asked, Reply, Web
+from tests.siem.noida import Noida
 
 from deodar.siem.destinations.opensearch import OpenSearchDestination, OpenSearchSettings
 from deodar.siem.errors import DestinationRefused, DestinationUnavailable
@@ -52,6 +54,43 @@ class Cluster(Web):
         )
         assert settings.problem() == ""
         return OpenSearchDestination(settings, folder)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("form", ["json", "ecs", "ocsf"])
+async def test_a_program_that_speaks_the_api_keeps_each_event_once(tmp_path, form, compression):
+    with Noida(tmp_path, "elasticsearch") as node:
+        url = f"http://{node.address}"
+        settings = OpenSearchSettings(
+            name="x", kind="opensearch", urls=[url], form=form, compression=compression
+        )
+        for _ in range(2):
+            destination = OpenSearchDestination(settings, tmp_path)
+            assert "answers 200" in await destination.check()
+            await destination.deliver(batch(50))
+            await destination.close()
+        async with httpx.AsyncClient(base_url=f"{url}/deodar-2026.11.22", timeout=20) as client:
+            await client.post("/_refresh")
+            assert (await client.get("/_count")).json()["count"] == 50
+            found = (await client.get("/_doc/id-7")).json()
+    assert found["found"]
+    assert "id-7" in json.dumps(found["_source"])
+
+
+async def test_an_event_that_a_mapping_refuses_is_told_by_the_program_too(tmp_path):
+    with Noida(tmp_path, "elasticsearch") as node:
+        url = f"http://{node.address}"
+        async with httpx.AsyncClient(base_url=url, timeout=20) as client:
+            mapping = {"mappings": {"properties": {"FilePath": {"type": "integer"}}}}
+            assert (await client.put("/strict", json=mapping)).is_success
+        settings = OpenSearchSettings(
+            name="x", kind="opensearch", urls=[url], form="json", index="strict"
+        )
+        destination = OpenSearchDestination(settings, tmp_path)
+        with pytest.raises(DestinationRefused, match="400: ") as caught:
+            await destination.deliver(batch(3))
+        await destination.close()
+    assert [letter.index for letter in caught.value.letters] == [0, 1, 2]
 
 
 async def test_events_are_documents_by_their_id_in_the_index_of_their_day(tmp_path):

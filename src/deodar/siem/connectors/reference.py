@@ -47,6 +47,10 @@ _REPEATS = {
         "recognised by its `Idempotency-Key`; without one stored again",
     ),
     "http-poll": ("the service gives it behind its cursor again", "stored again"),
+    "kafka": (
+        "partitions change hands between collectors of a group",
+        "stored again, by the other collector",
+    ),
     "kata/edr": ("the token is reset", "stored again"),
     "nats-jetstream": ("it was not acknowledged in time", "recognised by its sequence number"),
     "tcp": ("the sender sends it again", "stored again; TCP has no receipt"),

@@ -12,6 +12,7 @@ from deodar.siem.connectors import (
     file,
     http_in,
     http_poll,
+    kafka,
     kata_edr_kind,
     nats_jetstream,
     tcp,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         module.KIND.name: module.KIND
-        for module in (kata_edr_kind, tcp, udp, http_in, file, nats_jetstream, http_poll)
+        for module in (kata_edr_kind, tcp, udp, http_in, file, kafka, nats_jetstream, http_poll)
     }
 )
 """Every kind; a new one is a file with a KIND, named here."""

@@ -12,6 +12,7 @@ from deodar.siem.destinations import (
     deodar,
     file,
     http,
+    kafka,
     nats_jetstream,
     opensearch,
     syslog,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         module.KIND.name: module.KIND
-        for module in (file, syslog, http, nats_jetstream, opensearch, deodar)
+        for module in (file, syslog, http, kafka, nats_jetstream, opensearch, deodar)
     }
 )
 """Every kind; a new one is a file with a KIND, named here."""
