@@ -5,6 +5,9 @@ import json
 import pytest
 from tests.siem.test_cli import deodar
 
+from deodar.kit.directory import StateDirectory
+from deodar.siem.collector import board as boards
+from deodar.siem.pipeline.counts import PipelineReport, RuleReport, StageCounts
 from deodar.siem.settings import load_collector
 
 
@@ -79,3 +82,14 @@ def test_a_missing_or_broken_certificate_is_told(siem, collector):
     assert "PEM" in deodar("collector", "run", "kedr", "--dir", siem, code=1).stderr
     (collector / "secret.pem").unlink()
     assert "secret.pem" in deodar("collector", "run", "kedr", "--dir", siem, code=3).stderr
+
+
+def test_the_status_tells_what_the_stages_did(siem, collector):
+    board = boards.Board("kedr", 1)
+    board.counts.stages += StageCounts(filtered=1234, aggregated_in=7)
+    board.pipeline = PipelineReport((RuleReport("names", {"from_cache": 4321, "paused": 0}),), 3)
+    boards.save(StateDirectory(collector), board.report())
+    told = deodar("collector", "status", "kedr", "--dir", siem).stdout
+    for words in ("filtered", "1,234", "rule names", "4,321 from_cache", "open windows"):
+        assert words in told
+    assert "paused" not in told

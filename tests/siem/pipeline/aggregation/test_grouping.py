@@ -88,3 +88,9 @@ def test_portions_are_what_one_event_after_the_other_would_give(rows, seen, thre
         ]
         for name, parts in expected.items()
     }
+
+
+def test_events_that_stand_for_others_count_for_those_but_once_towards_the_threshold():
+    events = [{"Name": "a", "BaseEventCount": 40}, {"Name": "a"}, {"Name": "a"}]
+    found = grouped(events, threshold=2)
+    assert [(one.count, one.base, one.is_full) for one in found] == [(2, 41, True), (1, 1, False)]

@@ -12,7 +12,7 @@ SHAPE = Shape("id", "rule", ("Name",), (), ())
 
 
 def window(name: str, count: int) -> Window:
-    return Window(SHAPE.digest, (name,), 1, count, 1, 2, (), ())
+    return Window(SHAPE.digest, (name,), 1, count, count, 1, 2, (), ())
 
 
 def entry(number: int, *windows, closed=()) -> Entry:

@@ -10,19 +10,21 @@ SHAPE = Shape("id", "rule", ("Name", "Extra.k"), ("DestinationPort", "Message"),
 
 
 def portion(count=2, first=5, last=6, total=10, ports=(1, 2), texts=("x",)) -> Portion:
-    return Portion(("a", "v"), count, first, last, (total,), (ports, texts), is_full=False)
+    return Portion(
+        ("a", "v"), count, count * 3, first, last, (total,), (ports, texts), is_full=False
+    )
 
 
 def test_a_window_adds_up_what_comes():
     window = opened("s", portion(), 99).with_portion(portion(3, 4, 9, 1, (2, 3), ("y",)))
-    assert window == Window("s", ("a", "v"), 99, 5, 4, 9, (11,), ((1, 2, 3), ("x", "y")))
+    assert window == Window("s", ("a", "v"), 99, 5, 15, 4, 9, (11,), ((1, 2, 3), ("x", "y")))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(window), type=Window) == window
 
 
 def test_the_event_says_how_many_it_stands_for_and_from_when_to_when():
     assert event(opened("s", portion(ports=(7,)), 99), SHAPE) == {
         "Type": 2,
-        "BaseEventCount": 2,
+        "BaseEventCount": 6,
         "AggregationRuleID": "id",
         "AggregationRuleName": "rule",
         "StartTime": 5,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 _START, _END, _TIMESTAMP = field("StartTime"), field("EndTime"), field("Timestamp")
+_BASE = field("BaseEventCount")
 _SAFE = 2.0**62
 
 
@@ -30,12 +31,14 @@ _SAFE = 2.0**62
 class Portion:
     """Events of one group that come one behind the other: what a window needs of them.
 
-    `first` and `last` are times of the events in ms. `is_full` says that the group has reached its
+    `base` is how many events they stand for, since some may be aggregated ones themselves. `first`
+    and `last` are times of the events in ms. `is_full` says that the group has reached its
     threshold with them.
     """
 
     key: Key
     count: int
+    base: int
     first: int
     last: int
     sums: tuple[float, ...]
@@ -56,12 +59,14 @@ def portions(
     groups, starts, full = _cut(keys, np.bincount(places), seen, rule.settings.threshold)
     lengths = np.diff([*starts, len(rows)])
     first, last = _times(frame, rows, starts)
+    base = _sums(np.maximum(frame.read(_BASE).to_numpy()[rows], 1), starts)
     sums = [_sums(frame.read(ref).to_numpy()[rows], starts) for ref in rule.sum]
     unique = [_unique(frame, ref, rows, lengths) for ref in rule.unique]
     for index, group in enumerate(groups):
         yield Portion(
             keys[group],
             int(lengths[index]),
+            int(base[index]),
             int(first[index]),
             int(last[index]),
             tuple(column[index] for column in sums),

@@ -28,7 +28,7 @@ _TAIL = f"""
 | field | value |
 |---|---|
 | `Type` | {AGGREGATED} |
-| `BaseEventCount` | how many events it stands for |
+| `BaseEventCount` | how many events it stands for; an aggregated one counts for its own |
 | `AggregationRuleID`, `AggregationRuleName` | the rule |
 | `StartTime`, `EndTime` | the earliest and the latest time of the events: theirs, or `Timestamp` |
 | `Timestamp` | when the answer was fetched with which the group was complete |

@@ -28,13 +28,14 @@ Value = str | int | float
 class Window(msgspec.Struct, array_like=True, frozen=True):
     """A group's state. `opened` is the journal's time of its first event, µs; `shape` its rule's.
 
-    `first` and `last` are times of events, ms.
+    It has `count` events that stand for `base`; `first` and `last` are times of events, ms.
     """
 
     shape: str
     key: tuple[Value, ...]
     opened: int
     count: int
+    base: int
     first: int
     last: int
     sums: tuple[int | float, ...]
@@ -59,6 +60,7 @@ class Window(msgspec.Struct, array_like=True, frozen=True):
             self.key,
             self.opened,
             self.count + portion.count,
+            self.base + portion.base,
             min(self.first, portion.first),
             max(self.last, portion.last),
             tuple(a + b for a, b in zip(self.sums, portion.sums, strict=True)),
@@ -76,6 +78,7 @@ def opened(shape: str, portion: Portion, now: int) -> Window:
         portion.key,
         now,
         portion.count,
+        portion.base,
         portion.first,
         portion.last,
         portion.sums,
@@ -87,7 +90,7 @@ def event(window: Window, shape: Shape) -> dict[str, Any]:
     """Return the event that a window becomes: field to value."""
     found: dict[str, Any] = {
         "Type": AGGREGATED,
-        "BaseEventCount": window.count,
+        "BaseEventCount": _bounded(window.base),
         "AggregationRuleID": shape.rule_id,
         "AggregationRuleName": shape.rule_name,
         "StartTime": window.first,
