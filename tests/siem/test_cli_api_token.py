@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import httpx
-from tests.siem.test_cli import deodar
+from tests.siem.here import here
 
 from deodar.siem import control
 from deodar.tls.contexts import pinned_client
@@ -11,7 +11,7 @@ from deodar.tls.contexts import pinned_client
 
 def test_a_token_opens_the_running_cores_api_until_it_is_revoked(core):
     where = ("--dir", core.home.path)
-    made = json.loads(deodar("api-token", "create", "anna", *where, "--json").stdout)
+    made = json.loads(here("api-token", "create", "anna", *where, "--json").stdout)
     line = (core.child._output).read_text().splitlines()[0]
     url = json.loads(line)["api"]
     header = {"authorization": f"Bearer {made['secret']}"}
@@ -20,9 +20,9 @@ def test_a_token_opens_the_running_cores_api_until_it_is_revoked(core):
         assert isinstance(client.get("/api/v1/services").json(), list)
         assert client.get("/api/v1/openapi.json").json()["info"]["title"] == "Deodar SIEM"
         assert client.post("/api/v1/services/x/reload").status_code == 403
-        assert made["token"]["id"] in deodar("api-token", "list", *where).stdout
-        deodar("api-token", "revoke", made["token"]["id"], *where)
+        assert made["token"]["id"] in here("api-token", "list", *where).stdout
+        here("api-token", "revoke", made["token"]["id"], *where)
         assert client.get("/api/v1/services").status_code == 401
-    trail = deodar("audit", *where).stdout
+    trail = here("audit", *where).stdout
     assert "api token revoked" in trail
     assert control.call(core.home.socket, "GET", "/status").json()

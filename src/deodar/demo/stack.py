@@ -75,7 +75,7 @@ class Stack:
         if not (self.siem / "siem.toml").exists():
             authority = self.edr / "authority.pem"
             port = free_port(self.ports.core)
-            options = ("--port", port, "--edr", edr_url, "--edr-ca", authority)
+            options = ("--port", port, "--rest-port", 0, "--edr", edr_url, "--edr-ca", authority)
             timeout = ("--fetch-timeout", self.fetch_timeout)
             deodar("siem", "init", "--dir", self.siem, *options, *timeout)
         return self._start("core", "siem", "run", "--dir", self.siem)

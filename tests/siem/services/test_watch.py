@@ -57,6 +57,14 @@ async def test_lines_of_the_log_come_once_and_the_last_ones_stay(known, service)
     assert known.watch.lines("absent", 5) == []
 
 
+async def test_a_core_that_began_anew_asks_for_what_the_service_still_has(known, service):
+    orders = known.watch.take(service, report(lines=lines(8, 9)), "a")
+    assert orders.log_from == 1
+    orders = known.watch.take(service, report(lines=lines(5, 9)), "a")
+    assert orders.log_from == 10
+    assert [line.number for line in known.watch.lines(service.id, 100)] == [5, 6, 7, 8, 9]
+
+
 async def test_a_change_of_colour_is_told(known, service):
     await known.watch.write()
     known.watch.take(service, report(), "a")

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 from tests.siem.conftest import DEODAR, Core, free_port
-from tests.siem.test_cli import deodar
+from tests.siem.here import here
 
 from deodar.kit import settings as files
 from deodar.kit.children import Child
@@ -46,7 +46,7 @@ class World:
     _closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def run(self, *words: object, code: int = 0) -> str:
-        return deodar(*words, "--dir", self.core.home.path, code=code).stdout
+        return here(*words, "--dir", self.core.home.path, code=code).stdout
 
     @cached_property
     def known(self) -> ServiceCore:

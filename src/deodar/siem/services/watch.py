@@ -130,6 +130,8 @@ class Watch:
     def _take_lines(self, known: _Known, report: ServiceReport) -> None:
         if report.boot != known.boot:
             known.boot, known.next_line = report.boot, 1
+            if report.lines and report.lines[0].number > 1:
+                return  # this core began anew: the answer asks for all that the service has
         for line in report.lines:
             if line.number >= known.next_line:
                 known.lines.append(line)
@@ -167,7 +169,12 @@ class Watch:
     def _note_colours(self) -> None:
         """Put changes of colour into the audit trail."""
         now, changed = now_us(), []
-        for service in self._register.list():
+        found = self._register.list()
+        ids = {service.id for service in found}
+        for gone in self._colours.keys() - ids:
+            del self._colours[gone]
+            self._known.pop(gone, None)
+        for service in found:
             colour, reason = status(service, now, self._settings.silent_seconds)
             before = self._colours.get(service.id)
             self._colours[service.id] = colour

@@ -7,9 +7,9 @@ import json
 import uuid
 
 import pytest
+from tests.siem.here import here
 from tests.siem.services.conftest import SET
 from tests.siem.services.conftest import report as a_report
-from tests.siem.test_cli import deodar
 
 from deodar.siem.errors import CoreUnavailable, NotAdmitted, PairingRefused
 from deodar.siem.services.host.client import client_of, pair, recover, renew
@@ -25,8 +25,8 @@ def made(core, tmp_path):
     name = f"s-{uuid.uuid4().hex[:8]}"
     (tmp_path / "set.toml").write_text(SET)
     where = ("--dir", core.home.path)
-    deodar("resource-set", "save", name, tmp_path / "set.toml", *where)
-    return json.loads(deodar("service", "add", name, "--set", name, *where, "--json").stdout)
+    here("resource-set", "save", name, tmp_path / "set.toml", *where)
+    return json.loads(here("service", "add", name, "--set", name, *where, "--json").stdout)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ async def test_after_a_reset_the_recovery_secret_gets_another(core, made, home, 
     await pair(home, pin, made["token"], Host())
     client = client_of(home.folder, core.url, made["id"])
     words = ("service", "reset-certificate", made["id"], "--dir", core.home.path)
-    await asyncio.to_thread(deodar, *words)
+    await asyncio.to_thread(here, *words)
     with pytest.raises(NotAdmitted, match="was reset") as caught:
         await client.report(a_report())
     assert caught.value.status == 401

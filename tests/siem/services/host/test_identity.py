@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from tests.siem.services.conftest import report
 
 from deodar.kit.directory import StateDirectory
 from deodar.siem.services import admin
@@ -27,4 +29,14 @@ async def test_another_certificate_is_taken_when_one_was_put_into_the_folder(kno
     admin.reset_certificate(known, "kedr", new_token=False)
     assert await identity.recover()
     assert identity.client is not first
-    assert not await identity.renew()
+
+
+async def test_one_of_the_cores_host_renews_its_certificate_by_the_present_one(core):
+    folder = core.collector("127.0.0.1:1")
+    service_id = tomllib.loads(folder.read("collector.toml").decode())["service_id"]
+    made = InCoresFolder(folder, core.url, service_id)
+    before = made.certificate
+    assert await made.renew()
+    assert made.certificate != before
+    assert (await made.client.report(report())).version == 0
+    await made.close()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from deodar.siem.services.host.client import Client, client_of, recover, renew
 from deodar.siem.services.host.home import CERTIFICATE
+from deodar.siem.services.wire import RenewRequest
+from deodar.tls.certificates import make_request
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
@@ -109,7 +111,10 @@ class InCoresFolder:
         return True
 
     async def renew(self) -> bool:
-        """Take another certificate from the folder, if one was put there."""
+        """Get another certificate by the present one, and put it into the folder."""
+        request, key = make_request(self._id)
+        issued = await self._client.renew(RenewRequest(request.decode()))
+        self._home.write_secret(CERTIFICATE, key + issued.certificate.encode())
         return await self.recover()
 
     async def close(self) -> None:
