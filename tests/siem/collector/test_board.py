@@ -90,3 +90,12 @@ def test_the_metrics_show_what_the_stages_did():
     assert 'deodar_collector_events_total{stage="aggregated_in"} 9.0' in text
     assert 'deodar_collector_enrichment_total{outcome="from_cache",rule="names"} 4.0' in text
     assert "deodar_collector_aggregation_windows 2.0" in text
+
+
+def test_stages_that_wait_turn_a_green_collector_yellow_until_they_go_on():
+    made = board()
+    made.hinder_stages("the disk is full")
+    assert made.status == Status("yellow", "the disk is full")
+    made.hinder_stages("")
+    assert made.status.colour == "green"
+    assert made.report().last_error == "the disk is full"

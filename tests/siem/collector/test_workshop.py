@@ -90,8 +90,11 @@ async def test_what_cannot_be_made_durable_is_tried_again(preparer, monkeypatch)
             return super().prepare(record)
 
     (first,) = records(1)
-    assert (await Workshop(Hindered(), keep=0).prepared(first)).rows == 20
+    told: list[str] = []
+    assert (await Workshop(Hindered(), keep=0, hinder=told.append).prepared(first)).rows == 20
     assert troubles == []
+    assert [bool(text) for text in told] == [True, True, False]
+    assert told[0].endswith("no disk")
 
 
 async def test_once_it_is_closed_nothing_is_prepared_any_more(preparer):

@@ -76,6 +76,7 @@ class Board:
         self.connector = Status("yellow", "starting")
         self.core_hindrance = ""
         self.journal_hindrance = ""
+        self.stages_hindrance = ""
         self.waiting = 0
         self.journal_bytes = 0
         self.destinations: tuple[DestinationReport, ...] = ()
@@ -88,6 +89,12 @@ class Board:
         """Note an error's text and time."""
         self._last_error = text
         self._last_error_time = time.time()
+
+    def hinder_stages(self, text: str) -> None:
+        """Note why the stages between normalizing and destinations wait, "" when they do not."""
+        self.stages_hindrance = text
+        if text:
+            self.error(text)
 
     def storage(self, waiting: int) -> DestinationReport:
         """Return the state of the storage as that of a destination."""
@@ -110,7 +117,8 @@ class Board:
     @property
     def status(self) -> Status:
         """The connector's status, or yellow with what hinders journal or delivery."""
-        hindrance = self.journal_hindrance or self.core_hindrance or self._hindered_destination()
+        own = self.journal_hindrance or self.stages_hindrance or self.core_hindrance
+        hindrance = own or self._hindered_destination()
         if hindrance and self.connector.colour == "green":
             return Status("yellow", hindrance)
         return self.connector

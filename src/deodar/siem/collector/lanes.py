@@ -119,7 +119,7 @@ async def open_lanes(
         line = pipeline.open_line(stages, home.path, desk, settings.journal_bytes)
         opened.callback(line.close)
         preparer = Preparer(normalizer, stamp, desk.identity, line)
-        workshop = Workshop(preparer, _SHARED if wanted else 0)
+        workshop = Workshop(preparer, _SHARED if wanted else 0, board.hinder_stages)
         opened.push_async_callback(workshop.close)
         positions = Positions(home.path / "journal", desk, names)
         opened.callback(positions.close)

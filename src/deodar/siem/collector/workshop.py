@@ -13,6 +13,8 @@ from deodar.kit.logging import logger
 from deodar.siem.collector.prepare import without_collection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deodar.kit.journal import Record
     from deodar.siem.collector.prepare import Prepared, Preparer
 
@@ -23,7 +25,11 @@ _log = logger("siem.collector")
 class Workshop:
     """Keeps the last `keep` prepared records; prepares one at a time, in the order of asking."""
 
-    def __init__(self, preparer: Preparer, keep: int) -> None:
+    def __init__(
+        self, preparer: Preparer, keep: int, hinder: Callable[[str], None] | None = None
+    ) -> None:
+        """`hinder` is told why preparing waits, or "" once it goes on."""
+        self._hinder = hinder or (lambda _text: None)
         self._preparer = preparer
         self._keep = keep
         self._turn = asyncio.Lock()
@@ -51,12 +57,16 @@ class Workshop:
         async with self._turn:
             while not self._closing:
                 try:
-                    return await asyncio.to_thread(without_collection, self._preparer, record)
+                    made = await asyncio.to_thread(without_collection, self._preparer, record)
                 except JournalError as error:  # what it has to note cannot be made durable yet
                     if self._closing:
                         raise
                     _log.warning("preparing waits", reason=str(error))
+                    self._hinder(f"aggregation cannot note what it did: {error}")
                     await asyncio.sleep(_TRY_AGAIN)
+                else:
+                    self._hinder("")
+                    return made
         raise asyncio.CancelledError
 
     async def close(self) -> None:
