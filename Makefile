@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean fuzz
+.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean fuzz prove-nodes
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,11 @@ bench-edr: $(VENV)/.ready  ## the EDR server under a fleet: ingest, twenty reade
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak
 	$(BIN)/python -m soak $(ARGS)
+
+ROUNDS ?= 10
+prove-nodes: $(VENV)/.ready  ## several EDR servers, each part of them killed ROUNDS times while agents send (PostgreSQL)
+	tools/debian-packages test
+	DEODAR_NODES_ROUNDS=$(ROUNDS) $(BIN)/pytest tests/e2e/test_nodes.py -k whatever_dies -rP --timeout 0 $(ARGS)
 
 FUZZ_SECONDS ?= 1800
 fuzz: $(VENV)/.ready  ## odd inputs to every decoder and to a running server, for FUZZ_SECONDS; prints the counts

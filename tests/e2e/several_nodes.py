@@ -24,6 +24,7 @@ from tests.edr.nodes.store_process import StoreProcess
 from tests.edr.postgres import PostgreSQL
 
 from deodar.demo.stack import attempts
+from deodar.edr import installation as installations
 from deodar.edr.external_systems import Register
 from deodar.edr.nodes import bundle as bundles
 from deodar.edr.settings import Stream
@@ -226,3 +227,15 @@ def sending(agents: Sequence[NodesAgent]) -> Iterator[None]:
             assert not thread.is_alive()
     if problems:
         raise problems[0]
+
+
+def accept_pending(folder: Path) -> None:
+    """Accept the one collector that asks the server of a folder."""
+    opened = installations.open_(folder)
+    with contextlib.closing(opened.database()) as database:
+        register = Register(database, opened.settings.external_systems)
+        for _ in attempts(60):
+            for one in register.list("pending"):
+                register.accept(one.id)
+                return
+    raise AssertionError("no collector asked")

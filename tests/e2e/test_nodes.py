@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import random
+import threading
 import time
 
 import pytest
-from tests.e2e.several_nodes import Nodes, NodesAgent, NodesReader, sending
+from tests.e2e.several_nodes import (
+    Nodes,
+    NodesAgent,
+    NodesReader,
+    accept_pending,
+    sending,
+)
 from tests.edr.postgres import programs
 
-from deodar.demo.stack import attempts
+from deodar.demo.stack import Ports, Stack, attempts, deodar, free_port
+from deodar.edr.enrolment import Endpoints
+from deodar.edr.tasking.tasks import Tasks
+from deodar.tls.certificates import fingerprint
 
 ROUNDS = int(os.environ.get("DEODAR_NODES_ROUNDS", "0"))
 """How often each part dies in the long form (make prove-nodes); 0 is the short form."""
@@ -117,10 +129,6 @@ def test_an_event_that_came_in_at_one_node_reaches_a_reader_at_the_other_soon(no
 
 
 def test_an_order_reaches_an_agent_that_waits_at_another_node_within_a_second(nodes):
-    import threading
-
-    from deodar.edr.tasking.tasks import Tasks
-
     agent = nodes.all[0].agent()
     told: list[tuple[float, int]] = []
 
@@ -143,11 +151,69 @@ def test_an_order_reaches_an_agent_that_waits_at_another_node_within_a_second(no
 
 
 def _agent_id(nodes: Nodes, agent) -> str:
-    from deodar.edr.enrolment import Endpoints
-    from deodar.tls.certificates import fingerprint
-
     database = nodes.all[0].installation.database()
     try:
         return Endpoints(database).by_digest(fingerprint(agent._pair.certificate)).agent_id
     finally:
         database.close()
+
+
+def test_a_collector_that_lists_the_nodes_takes_each_event_once(nodes, tmp_path):
+    (tmp_path / "edr").symlink_to(nodes.folder / "one")
+    stack = Stack(tmp_path, Ports(edr=0, core=0))
+    urls = [word for node in nodes.all for word in ("--edr", node.url)]
+    authority = ("--edr-ca", nodes.folder / "one" / "authority.pem", "--fetch-timeout", "0.25")
+    deodar("siem", "init", "--dir", stack.siem, "--port", free_port(0), *urls, *authority)
+    agent = nodes.agent()
+    try:
+        stack.start_core(nodes.all[0].url)
+        stack.start_collector()
+        accept_pending(nodes.folder / "one")
+        with sending([agent]):
+            time.sleep(1)
+            kill_writer(nodes)
+        found = (0, 0)
+        for _ in attempts(60, pause=0.5):
+            found = _found(stack, agent.ids)
+            if found[0] >= len(agent.ids):
+                break
+        assert found == (len(agent.ids), len(agent.ids))
+    finally:
+        stack.close()
+        agent.close()
+
+
+def _found(stack: Stack, ids: list[str]) -> tuple[int, int]:
+    """Return how many events the SIEM has of these, and how many different ones."""
+    rows = [
+        stack.search(
+            "SELECT count() AS events, uniqExact(ExternalID) AS ids FROM events "
+            f"WHERE ExternalID IN ({', '.join(repr(one) for one in ids[at : at + 500])})"
+        )[0]
+        for at in range(0, len(ids), 500)
+    ]
+    return sum(int(row["events"]) for row in rows), sum(int(row["ids"]) for row in rows)
+
+
+def test_a_file_that_came_in_at_one_node_is_given_out_by_another(nodes):
+    agent, content = nodes.all[0].agent(), os.urandom(1_500_000)
+    first = nodes.all[0].installation
+    with contextlib.closing(first.database()) as database:
+        task = Tasks(database).create(
+            _agent_id(nodes, agent), "get_file", {"path": "/x"}, user="test"
+        )
+        headers = {
+            "Deodar-Total": str(len(content)),
+            "Deodar-Sha256": hashlib.sha256(content).hexdigest(),
+        }
+        for node, offset in ((0, 0), (1, 1 << 20)):  # the parts, too, may come to different nodes
+            with nodes.all[node].client(agent._pair) as client:
+                answer = client.post(
+                    f"/agent/v1/results/{task.id}/file",
+                    content=content[offset : offset + (1 << 20)],
+                    headers={**headers, "Deodar-Offset": str(offset)},
+                )
+                assert answer.status_code == 200, answer.text
+    target = nodes.folder / "fetched-file"
+    deodar("edr", "task", "file", task.id, "--to", target, "--dir", nodes.folder / "two")
+    assert target.read_bytes() == content

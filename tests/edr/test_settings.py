@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from deodar.edr.settings import EdrSettings, EventsApi, check, history_seconds
+from deodar.edr.settings import EdrSettings, EventsApi, Ingest, Stream, check, history_seconds
 from deodar.kit import settings as files
 from deodar.kit.errors import SettingsError
 
@@ -46,3 +46,25 @@ def test_settings_that_do_not_fit_together_are_refused(changed):
     with pytest.raises(SettingsError):
         check(changed)
     assert check(msgspec.structs.replace(EdrSettings())) == EdrSettings()
+
+
+SHARED = {"store": "clickhouse://db/edr", "database": "postgresql+pg8000://u:p@db/edr"}
+
+
+def _with_stream(urls: tuple[str, ...], **changes: str) -> EdrSettings:
+    return EdrSettings(ingest=Ingest(stream=Stream(urls=urls)), **{**SHARED, **changes})
+
+
+def test_servers_that_share_a_stream_share_store_and_database():
+    settings = _with_stream(("nats://n1:4222", "tls://u:p@n2:4222"))
+    assert check(settings) is settings
+    with pytest.raises(SettingsError, match="needs a store that all servers reach"):
+        check(_with_stream(("nats://n1:4222",), store=""))
+    with pytest.raises(SettingsError, match="needs a database that all servers reach"):
+        check(_with_stream(("nats://n1:4222",), database="sqlite:///x"))
+
+
+@pytest.mark.parametrize("url", ["n1:4222", "http://n1", "nats://n1 n2", ""])
+def test_an_address_of_the_stream_that_is_none_is_told(url):
+    with pytest.raises(SettingsError, match=r"ingest\.stream\.urls"):
+        check(_with_stream((url,)))

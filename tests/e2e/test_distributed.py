@@ -1,0 +1,54 @@
+"""Distributed mode: each server delivers its own events, each to a collector of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.edr_process import EdrProcess
+from tests.e2e.several_nodes import accept_pending
+
+from deodar.demo.stack import DEODAR, attempts, deodar
+from deodar.kit.children import Child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deodar.demo.stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def server(folder: Path, name: str) -> EdrProcess:
+    (folder / f"{name}-logs").mkdir()
+    return EdrProcess(folder / name, folder / f"{name}-logs").start()
+
+
+def test_two_servers_deliver_their_own_events_to_one_siem_with_two_collectors(
+    stack: Stack, tmp_path
+):
+    servers = [server(tmp_path, name) for name in ("edr", "branch")]
+    stack.start_core(servers[0].url)
+    trust = ("--edr-ca", servers[1].folder / "authority.pem", "--fetch-timeout", "0.25")
+    words = ("branch", "--edr", servers[1].url, *trust, "--dir", stack.siem)
+    deodar("siem", "collector", "add", *words)
+    for name in ("kedr", "branch"):
+        command = [*DEODAR, "siem", "collector", "run", name, "--dir", str(stack.siem)]
+        stack.children[name] = Child(name, command, stack.folder).start()
+    sent = []
+    for one in servers:
+        accept_pending(one.folder)
+        agent = one.agent()
+        for number in (1, 2):
+            assert agent.send(agent.packet(number)).status_code == 200
+            sent += agent.ids[number]
+        agent.client.close()
+
+    found: list[str] = []
+    for _ in attempts(60, pause=0.3):
+        found = [row["id"] for row in stack.search("SELECT ExternalID AS id FROM events")]
+        if len(found) >= len(sent):
+            break
+    for one in servers:
+        assert one.child.stop() == 0
+    assert sorted(found) == sorted(sent)
