@@ -12,22 +12,22 @@ from deodar.demo.stack import DEODAR, attempts, deodar
 from deodar.kit.children import Child
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deodar.demo.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-def server(folder: Path, name: str) -> EdrProcess:
-    (folder / f"{name}-logs").mkdir()
-    return EdrProcess(folder / name, folder / f"{name}-logs").start()
+def server(stack: Stack, name: str) -> EdrProcess:
+    """Start a server; it ends with the stack."""
+    logs = stack.folder / f"{name}-logs"
+    logs.mkdir()
+    made = EdrProcess(stack.folder / name, logs)
+    stack.children[f"server {name}"] = made.child
+    return made.start()
 
 
-def test_two_servers_deliver_their_own_events_to_one_siem_with_two_collectors(
-    stack: Stack, tmp_path
-):
-    servers = [server(tmp_path, name) for name in ("edr", "branch")]
+def test_two_servers_deliver_their_own_events_to_one_siem_with_two_collectors(stack: Stack):
+    servers = [server(stack, name) for name in ("edr", "branch")]
     stack.start_core(servers[0].url)
     trust = ("--edr-ca", servers[1].folder / "authority.pem", "--fetch-timeout", "0.25")
     words = ("branch", "--edr", servers[1].url, *trust, "--dir", stack.siem)
@@ -49,6 +49,4 @@ def test_two_servers_deliver_their_own_events_to_one_siem_with_two_collectors(
         found = [row["id"] for row in stack.search("SELECT ExternalID AS id FROM events")]
         if len(found) >= len(sent):
             break
-    for one in servers:
-        assert one.child.stop() == 0
     assert sorted(found) == sorted(sent)

@@ -10,6 +10,7 @@ from deodar.edr.log.lineage import lineage
 from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.reader import Reader
 from deodar.edr.log.schema import TABLE, prepare
+from deodar.edr.log.voids import Void, Voids
 
 DAY = 86_400_000_000
 
@@ -87,3 +88,14 @@ def test_a_log_that_ends_elsewhere_is_told(filled):
 def test_damaged_rows_are_told():
     with pytest.raises(BackupError, match="damaged"):
         events.unpack(b"junk")
+
+
+@pytest.mark.usefixtures("small")
+def test_numbers_that_stand_for_nothing_are_no_loss_and_their_rows_are_left_out(filled):
+    fields = pa.RecordBatch.from_pydict({})
+    late = Packet("agent/9", 1, fields, pa.array(['"late"']))
+    filled.insert(TABLE, block([late], 11, 1_700_000_000_000_000))
+    filled.insert(TABLE, block([late], 1001, 1_700_000_000_000_000))
+    reader = Reader(filled, lambda: Voids([Void(10, 1000)]))
+    pieces = list(events.dump(events.StoreSource(reader), 1001))
+    assert sum(rows for _, _, rows in pieces) == 11
