@@ -71,22 +71,22 @@ class Clients:
 class Broker(Clients):
     """Tansu: started again it knows nothing of what was in it, and numbers no producers."""
 
-    def __init__(self, folder: Path, *options: str, scheme: str = "tcp") -> None:
+    def __init__(self, folder: Path, advertised_port: int = 0) -> None:
+        """Clients are told to come to the advertised port, unless it is 0."""
         self.folder = folder
         self.port = _free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.options = options
-        self.scheme = scheme
+        self.advertised = f"tcp://127.0.0.1:{advertised_port or self.port}"
         self.binary = folder / "tansu"
         shutil.copy(program(), self.binary)
         self.binary.chmod(0o755)
 
     def __enter__(self) -> Broker:
-        url = f"{self.scheme}://{self.address}"
-        words = ["--listener-url", url, "--advertised-listener-url", url]
+        words = ["--listener-url", f"tcp://{self.address}"]
+        words += ["--advertised-listener-url", self.advertised]
         self.log = (self.folder / "broker.log").open("ab")
         self.process = subprocess.Popen(
-            [self.binary, "broker", *words, "--storage-engine", "memory://tansu/", *self.options],
+            [self.binary, "broker", *words, "--storage-engine", "memory://tansu/"],
             stdout=self.log,
             stderr=self.log,
             cwd=self.folder,

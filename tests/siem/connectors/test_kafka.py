@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import ssl
 
 import pytest
-from tests.siem.connectors.kept import KeptSink, running, until
+from tests.siem.connectors.kept import KeptSink, free_port, running, until
+from tests.siem.connectors.test_tcp import certificates  # noqa: F401 - a fixture
 from tests.siem.kafka_broker import Broker, KeepingBroker
 
 from deodar.siem.connectors import kafka
 from deodar.siem.connectors.backoff import Backoff
 from deodar.siem.connectors.kafka import KafkaConnector, KafkaSettings
+from deodar.siem.destinations.trust import TlsSettings
 from deodar.siem.errors import ConnectorError
 
 
@@ -130,6 +134,40 @@ async def test_a_check_finds_the_topic_or_says_why_not(broker, sink):
     assert "has t" in await made(sink, broker).check()
     with pytest.raises(ConnectorError, match="127"):
         await made(sink, broker, brokers=["127.0.0.1:9"], timeout=1.0).check()
+
+
+@contextlib.asynccontextmanager
+async def tls_front(port, folder, target):
+    """Speak TLS at a port and pass on what is said to a broker that does not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "listen.pem")
+
+    async def pump(reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def connected(reader, writer):
+        inner = await asyncio.open_connection("127.0.0.1", target)
+        await asyncio.gather(pump(reader, inner[1]), pump(inner[0], writer))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", port, ssl=context):
+        yield
+
+
+async def test_tls_is_spoken_with_brokers_that_are_known(certificates, sink):  # noqa: F811
+    port = free_port()
+    with Broker(certificates, advertised_port=port) as broker:
+        async with tls_front(port, certificates, broker.port):
+            changes = {"brokers": [f"127.0.0.1:{port}"], "security": "tls", "timeout": 5.0}
+            known = made(sink, broker, tls=TlsSettings(ca="ca.pem"), **changes)
+            with pytest.raises(ConnectorError, match="no topic t"):
+                await known.check()
+            stranger = made(sink, broker, tls=TlsSettings(pins=["ab" * 32]), **changes)
+            with pytest.raises(ConnectorError, match=r"another server|bootstrap"):
+                await stranger.check()
 
 
 def test_settings_that_do_not_fit_are_told():

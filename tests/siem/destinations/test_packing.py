@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 
+import cramjam
 import pytest
 import zstandard
 
@@ -10,6 +11,7 @@ from deodar.siem.destinations.packing import pack
 READERS = {
     "none": bytes,
     "gzip": gzip.decompress,
+    "snappy": lambda data: bytes(cramjam.snappy.decompress_raw(data)),
     "zstd": lambda data: zstandard.ZstdDecompressor().decompress(data),
 }
 

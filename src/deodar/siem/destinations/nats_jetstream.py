@@ -7,7 +7,7 @@ its window; the stream's acknowledgement is the receipt. A stream that takes the
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -19,7 +19,7 @@ from deodar.siem.destinations.base import (
     Kind,
     Progress,
 )
-from deodar.siem.destinations.packing import Packing, pack
+from deodar.siem.destinations.packing import pack
 from deodar.siem.destinations.trust import TlsSettings
 from deodar.siem.errors import DestinationUnavailable
 from deodar.siem.nats import link_options, link_problem
@@ -41,7 +41,7 @@ class NatsSettings(CommonSettings, frozen=True, kw_only=True, forbid_unknown_fie
     urls: list[str]
     subject: Annotated[str, msgspec.Meta(pattern=r"^[^\s*>]+$")]
     form: forms.Form = "json"
-    compression: Packing = "zstd"
+    compression: Literal["none", "gzip", "zstd"] = "zstd"
     max_events: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     user: str = ""
     password_file: str = ""
