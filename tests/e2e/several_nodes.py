@@ -62,9 +62,13 @@ class Nodes:
                 bundles.unpack(bundle, folder / name)
             self.all.append(EdrProcess(folder / name, folder / f"{name}-logs", settings))
         (folder / "one" / "node.name").write_text("one")
-        for node in self.all:
-            node.start()
-        self.writer()
+        try:
+            for node in self.all:
+                node.start()
+            self.writer()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         for node in self.all:

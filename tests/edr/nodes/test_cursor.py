@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
+from tests.edr.nodes.nats_cluster import free_port
 
-from deodar.edr.errors import StreamProblem
+from deodar.edr.errors import LogUnavailable, StreamProblem
+from deodar.edr.nodes import cursor as cursors
+from deodar.edr.nodes.connection import Connection
 from deodar.edr.nodes.cursor import Cursor
 
 
@@ -72,3 +76,17 @@ async def test_nothing_new_is_nothing(connection):
     await cursor.begin()
     assert await cursor.fetch(5) == []
     await cursor.close()
+
+
+async def test_one_that_cannot_reach_the_stream_for_long_gives_up(
+    connection, stream, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cursors, "_GIVE_UP", 0.1)
+    away = msgspec.structs.replace(stream, urls=(f"nats://127.0.0.1:{free_port()}",), timeout=0.5)
+    cursor = Cursor(connection)
+    await cursor.begin()
+    async with Connection(away, tmp_path).opened() as nowhere:
+        cursor._connection = nowhere
+        assert await cursor.fetch(1) == []
+        with pytest.raises(LogUnavailable, match="cannot be read"):
+            await fetched(cursor, 1)

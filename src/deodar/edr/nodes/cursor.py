@@ -30,6 +30,7 @@ _WAIT: Final = 2.0
 _HEARTBEAT: Final = 0.5
 _FORGOTTEN: Final = 30.0
 _PAUSE: Final = 0.25
+_GIVE_UP: Final = 15.0
 
 log = logger("edr.nodes")
 
@@ -42,6 +43,7 @@ class Cursor:
         self._consumer: JetStreamContext.PullSubscription | None = None
         self._next = 0
         self._purged = 0
+        self._failing_since = 0.0
 
     async def begin(self) -> int:
         """Go to the oldest message and return its number; raises LogUnavailable."""
@@ -57,17 +59,19 @@ class Cursor:
         """Return the next messages, at least one if one comes within two seconds.
 
         While the stream cannot be reached there is nothing. Raises StreamProblem when messages that
-        should be there are not.
+        should be there are not, LogUnavailable when it could not be reached for long: another node
+        may be able to.
         """
         try:
             consumer = self._consumer or await self._consume()
             found = await consumer.fetch(most, timeout=_WAIT, heartbeat=_HEARTBEAT)
         except FetchTimeoutError:
+            self._failing_since = 0.0
             return []
         except (NatsError, TimeoutError, LogUnavailable) as error:
-            await self._drop(str(error) or type(error).__name__)
-            await asyncio.sleep(_PAUSE)
+            await self._fail(error)
             return []
+        self._failing_since = 0.0
         received = []
         for message in map(_received, found):
             if message.seq != self._next:
@@ -112,6 +116,14 @@ class Cursor:
         )
         self._consumer = await jetstream.pull_subscribe_bind(consumer=made.name, stream=stream)
         return self._consumer
+
+    async def _fail(self, error: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        self._failing_since = self._failing_since or now
+        await self._drop(str(error) or type(error).__name__)
+        if now - self._failing_since > _GIVE_UP:
+            raise _unavailable(error)
+        await asyncio.sleep(_PAUSE)
 
     async def _drop(self, reason: str) -> None:
         consumer, self._consumer = self._consumer, None

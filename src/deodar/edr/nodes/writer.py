@@ -69,7 +69,9 @@ class Writer:
     async def _run(self) -> None:
         while True:
             try:
-                if await asyncio.to_thread(self._lock.take):
+                # One that cannot reach the stream does not stand in the way of those that can.
+                usable = not self._desk.connection.problem
+                if usable and await asyncio.to_thread(self._lock.take):
                     await self._write()
             except (DeodarError, OSError) as error:
                 self._warn(str(error))
