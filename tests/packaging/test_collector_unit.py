@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 import pytest
 from tests.machines import debian
 from tests.packaging.machine import Machine
+from tests.siem.conftest import free_port
 from tests.siem.services.world import World, make_world
 
-from deodar.demo.stack import attempts, deodar
-from deodar.tls.certificates import fingerprint
+from deodar.demo.stack import attempts
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -56,11 +57,9 @@ def host(debian_root, tmp_path) -> Iterator[Machine]:
         machine.stop()
 
 
-def install_command(world: World, server) -> list[str]:
-    """Make a set and a service for the EDR server; returns the words that were printed."""
-    pin = fingerprint((server.stack.edr / "authority.pem").read_bytes())
-    url = server.url.removeprefix("https://")
-    world.save("branch", f'[connector]\nkind = "kata/edr"\nurls = ["{url}"]\npins = ["{pin}"]\n')
+def install_command(world: World, port: int) -> list[str]:
+    """Make a set and a service that listens on a port; returns the words that were printed."""
+    world.save("branch", f'normalizer = "raw"\n[connector]\nkind = "tcp"\nport = {port}\n')
     words = ("service", "add", "branch-1", "--set", "branch", "--json")
     command = json.loads(world.run(*words))["command"]
     return ["/opt/deodar/bin/deodar", *shlex.split(command)[1:]]
@@ -74,24 +73,26 @@ def wait_for_status(world: World, wanted: str) -> dict:
     raise AssertionError(f"{row['status']}, not {wanted}: {row['reason']}")
 
 
-def accept(server) -> None:
-    for _ in attempts(20):
-        for system in server.stack.external_systems():
-            if system["state"] == "pending":
-                words = ("accept", system["id"], "--dir", server.stack.edr)
-                deodar("edr", "external-systems", *words)
-                return
-    raise AssertionError("the collector sent no request")
+def send(port: int, line: str) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(f"{line}\n".encode())
 
 
-def test_from_the_printed_command_to_a_unit_and_back(world, host, server):
-    command = install_command(world, server)
+def stored(world: World, id_: str) -> int:
+    sql = f"select count() as n from events where ServiceID = '{id_}'"
+    return int(world.core.search(sql)[0]["n"])
+
+
+def test_from_the_printed_command_to_a_unit_and_back(world, host):
+    port = free_port()
+    command = install_command(world, port)
     printed = host.run(*command, "--install", limit=90)
     assert "is installed and runs" in printed
     id_ = command[command.index("--id") + 1]
     unit, state = f"deodar-collector-{id_}.service", f"/var/lib/deodar/collector-{id_}"
-    accept(server)
     row = wait_for_status(world, "green")
+    send(port, "first")
+    host.wait_for(lambda: stored(world, id_) == 1)
     assert (row["id"], row["set_version"]) == (id_, 1)
 
     owner = host.run("stat", "-c", "%U %a", f"{state}/core-client.pem")
@@ -108,6 +109,8 @@ def test_from_the_printed_command_to_a_unit_and_back(world, host, server):
     host.wait_for(lambda: host.run("systemctl", "is-active", unit, check=False) == "active")
     host.wait_for(lambda: int(host.run("systemctl", "show", "-P", "MainPID", unit)) not in (0, pid))
     wait_for_status(world, "green")
+    send(port, "second")
+    host.wait_for(lambda: stored(world, id_) == 2)
 
     words = [*command[: command.index("--pin")], "--uninstall"]
     assert f"{state} stays" in host.run(*words)

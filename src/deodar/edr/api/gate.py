@@ -12,7 +12,6 @@ import asyncio
 import hmac
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 
 from deodar.edr import web
@@ -21,12 +20,13 @@ from deodar.edr.errors import ControlDataError
 from deodar.edr.users.api_tokens import ApiTokens
 from deodar.edr.users.sessions import Sessions
 from deodar.kit.acting import Actor, acting
+from deodar.kit.asgi import guarded, once
 from deodar.kit.body import BodyError, read_body
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from deodar.edr.api.services import Services
     from deodar.edr.users.identity import Identity
@@ -59,7 +59,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        send = _guarded(send)
+        send = guarded(send)
         try:
             who = await self._who(request)
         except ControlDataError:
@@ -86,7 +86,7 @@ class Gate:
             return
         except ClientDisconnect:
             return
-        await self._app(request.scope, _once(body, request.receive), send)
+        await self._app(request.scope, once(body, request.receive), send)
 
     async def _known_body(self, request: Request) -> bytes:
         """Read what a user sends; a few large bodies at a time, which no stranger can hold up."""
@@ -115,26 +115,3 @@ def _is_foreign(request: Request, who: Identity) -> bool:
         return False
     shown = request.headers.get("x-csrf-token", "")
     return not hmac.compare_digest(shown.encode(), who.csrf.encode())
-
-
-def _guarded(send: Send) -> Send:
-    """Return a `send` that lets nobody keep an answer or take it for something else."""
-
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.setdefault("Cache-Control", "no-store")
-            headers.setdefault("X-Content-Type-Options", "nosniff")
-        await send(message)
-
-    return guarded
-
-
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body first, and then what else there is."""
-    rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def next_message() -> Message:
-        return rest.pop() if rest else await receive()
-
-    return next_message

@@ -6,18 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from deodar.kit.acting import Actor, acting
+from deodar.kit.asgi import guarded, once
 from deodar.kit.body import BodyError, read_body
 from deodar.siem.errors import ControlDataError
 from deodar.siem.services.api.access import UNKNOWN, WHO
 from deodar.siem.services.api_tokens import ApiTokens
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from deodar.siem.services.core import ServiceCore
 
@@ -42,7 +42,7 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request, send = Request(scope, receive), _guarded(send)
+        request, send = Request(scope, receive), guarded(send)
         if scope["path"] in self._public and request.method == "GET":
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class Gate:
         except ClientDisconnect:
             return
         else:
-            await self._app(request.scope, _once(body, request.receive), send)
+            await self._app(request.scope, once(body, request.receive), send)
 
 
 def refusal(status: int, text: str) -> Response:
@@ -92,26 +92,3 @@ def refusal(status: int, text: str) -> Response:
 def _secret(request: Request) -> str:
     shown = request.headers.get("authorization", "")
     return shown[len(_BEARER) :].strip() if shown[: len(_BEARER)].lower() == _BEARER else ""
-
-
-def _guarded(send: Send) -> Send:
-    """Return a `send` that lets nobody keep an answer or take it for something else."""
-
-    async def guarded(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.setdefault("Cache-Control", "no-store")
-            headers.setdefault("X-Content-Type-Options", "nosniff")
-        await send(message)
-
-    return guarded
-
-
-def _once(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that gives the body first, and then what else there is."""
-    rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def next_message() -> Message:
-        return rest.pop() if rest else await receive()
-
-    return next_message
