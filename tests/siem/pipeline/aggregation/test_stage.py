@@ -185,7 +185,7 @@ def staged(home, **tables):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector_process):
-    edr, chance = Edr(20, 200), random.Random(7)
+    edr, chance = Edr(10, 200), random.Random(7)
     events = [msgspec.json.encode(one) for page in edr.events for one in page]
     batch = compile_spec(loader.load("kedr")).run(events).batch
     expected = Counter(batch.column("DeviceEventCategory").to_pylist())
@@ -204,6 +204,8 @@ async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector
         kills = 0
         while kills < 3:
             child = await asyncio.to_thread(collector_process, home)
+            begun = len(server.asked)
+            await server.until(lambda begun=begun: len(server.asked) > begun)
             await asyncio.sleep(chance.uniform(0.0, 0.6))  # the moment is to be a random one
             await asyncio.to_thread(child.kill)
             kills += 1
@@ -221,8 +223,8 @@ async def test_killed_at_random_moments_sums_are_right(core, tmp_path, collector
         def complete() -> bool:
             return sum(row["events"] for row in found().values()) >= len(events) - dropped
 
-        await until(complete, limit=60)
-        await until(lambda: {one.waiting for one in report(home).destinations} == {0})
+        await until(complete, limit=90)
+        await until(lambda: {one.waiting for one in report(home).destinations} == {0}, limit=90)
     rows = found()
     written = {}  # what is written again after a kill has the same id, and is the same
     for line in (home.path / "events.jsonl").read_bytes().splitlines():
