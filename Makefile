@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help demo test check bench bench-agent bench-edr soak seen test-kernels deb docs format lock bpf clean fuzz prove-nodes
+.PHONY: help demo test check bench bench-agent bench-edr bench-collect prove-delivery prove-outage prove-nodes soak seen seen-connector test-kernels deb docs format lock bpf clean fuzz
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,16 @@ bench-agent: $(VENV)/.ready  ## the agent under load beside auditd, in the kerne
 bench-edr: $(VENV)/.ready  ## the EDR server under a fleet: ingest, twenty readers, 15,000 idle agents
 	$(BIN)/python -m bench edr_ingest edr_readers edr_idle $(ARGS)
 
+bench-collect: $(VENV)/.ready  ## EDR server's port to the store; normalization beside rsyslog and syslog-ng
+	tools/debian-packages test
+	$(BIN)/python -m bench collect $(ARGS)
+
+prove-delivery: $(VENV)/.ready  ## SIGKILL at 200 moments while a million events pass: each stored exactly once
+	$(BIN)/python -m prove delivery $(ARGS)
+
+prove-outage: $(VENV)/.ready  ## an hour of events with core and receiver away, on a bounded disk
+	$(BIN)/python -m prove outage $(ARGS)
+
 soak: $(VENV)/.ready  ## an agent through 20 minutes of trouble, every event accounted for (root)
 	tools/debian-packages soak
 	$(BIN)/python -m soak $(ARGS)
@@ -54,6 +64,10 @@ seen: $(VENV)/.ready  ## run the tests of settings and telemetry, note what they
 	tools/debian-packages test
 	$(BIN)/pytest tests -m setting --seen docs/reference/agent-settings.seen.json $(ARGS)
 	$(BIN)/pytest tests -m kind --kinds docs/reference/telemetry.seen.json $(ARGS)
+	$(MAKE) docs
+
+seen-connector: $(VENV)/.ready  ## run the conformance tests of kata/edr, note what they saw for the docs
+	$(BIN)/pytest tests/conformance/connector --rows docs/reference/connector-kata-edr-conformance.seen.json $(ARGS)
 	$(MAKE) docs
 
 test-kernels: $(VENV)/.ready  ## the sensors' tests on Debian's stock kernels, emulated (root; ARGS=bookworm: one)

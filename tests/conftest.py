@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.conformance.connector.rows import ROWS
 from tests.seen import SeenBook, full_name
 
 from deodar.events.kinds import KINDS
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--every-database", action="store_true", help="all tests of control data on PostgreSQL too"
     )
     parser.addoption("--kinds", type=Path, metavar="FILE", help="write what tests of kinds saw")
+    parser.addoption("--rows", type=Path, metavar="FILE", help="write what tests of rows saw")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if file := config.getoption("--kinds"):
         numbers = [str(kind.number) for kind in KINDS]
         config.pluginmanager.register(SeenBook(file, "kind", numbers), "seen-kinds")
+    if file := config.getoption("--rows"):
+        keys = [f"{row.section} {row.text}" for row in ROWS]
+        config.pluginmanager.register(SeenBook(file, "row", keys), "seen-rows")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "tools",
     "bench",
     "packaging",
+    "prove",
     "soak",
     "machines",
     "kernels",

@@ -17,6 +17,7 @@ PAGES = {
     "agent-events.md": "deodar.agent.journal.reference",
     "agent-settings.md": "deodar.tasks.reference",
     "command-line.md": "command_line",
+    "connector-kata-edr-conformance.md": "tests.conformance.connector.page",
     "connectors.md": "deodar.siem.connectors.reference",
     "destinations.md": "deodar.siem.destinations.reference",
     "enrichment.md": "deodar.siem.pipeline.enrichment.reference",

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from deodar.kit import logging as logs
 from deodar.kit.errors import SettingsError
-from deodar.siem import cli_dead_letters, cli_host, control
+from deodar.siem import cli_connector, cli_dead_letters, cli_host, control
 from deodar.siem.cli_options import (
     Authority,
     ClientTimeout,
@@ -40,14 +40,16 @@ from deodar.siem.cli_options import (
 )
 from deodar.siem.collector import board as boards
 from deodar.siem.collector.home import names, open_home, settings_of
+from deodar.siem.collector.ledger import BatchAccount
 from deodar.siem.connectors import registry
 from deodar.siem.setup import MadeCollector, Source, add_collector, add_collector_of
 
 if TYPE_CHECKING:
     import asyncio
 
+    from deodar.siem.collector.ledger import Delivered
     from deodar.siem.collector.tally import DestinationReport
-    from deodar.siem.connectors.status import Status
+    from deodar.siem.connectors.status import ServerState, Status
 
 
 app = typer.Typer(no_args_is_help=True)
@@ -55,6 +57,7 @@ app.callback(invoke_without_command=True)(cli_host.main)
 app.add_typer(
     cli_dead_letters.app, name="dead-letters", help="What could not be normalized or stored."
 )
+app.registered_commands += cli_connector.app.registered_commands
 
 Name = Annotated[str, typer.Argument(help="The collector's name.")]
 
@@ -133,10 +136,19 @@ def run(name: Name, path: Dir, debug: Debug = False) -> None:
 
 
 @app.command(name="list")
-def list_(path: Dir, as_json: Json = False) -> None:
+def list_(
+    path: Dir,
+    tag: Annotated[str, typer.Option("--tag", help="Only those whose connector has it.")] = "",
+    as_json: Json = False,
+) -> None:
     """List the collectors with their status."""
     siem_home(path)
-    reports = [(name, boards.ask(open_home(path, name))) for name in names(path)]
+    homes = [(name, open_home(path, name)) for name in names(path)]
+    reports = [
+        (name, boards.ask(home))
+        for name, home in homes
+        if not tag or tag in settings_of(home).connector.tags
+    ]
     if as_json:
         for name, report in reports:
             print_json({"name": name, "status": msgspec.to_builtins(report.status)})
@@ -167,10 +179,12 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
     lines.add_row("connector", settings.connector.kind)
     for key, fact in facts.items():
         lines.add_row(key.replace("_", " "), plain(fact))
+    for server in report.servers:
+        lines.add_row("server", _server(server))
     counts = msgspec.to_builtins(report.counts)
     stages = counts.pop("stages")
     for field, count in (counts | stages | report.connector_counts).items():
-        lines.add_row(field, f"{count:,}")
+        lines.add_row(field.replace("_", " "), f"{count:,}")
     lines.add_row("open windows", f"{report.pipeline.windows:,}")
     lines.add_row("waiting", f"{report.waiting:,} answers, {report.journal_bytes:,} bytes")
     for rule in report.pipeline.rules:
@@ -188,22 +202,71 @@ def status(name: Name, path: Dir, as_json: Json = False) -> None:
 def reset_token(
     name: Name,
     path: Dir,
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN",
+            help='"with history", "from now on" or a time; else as connector.start says.',
+        ),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Begin anew: the EDR server sends the history that it holds, also what is stored already."""
-    from deodar.siem.collector.service import reset_stopped  # noqa: PLC0415 - slow to import
+    from deodar.siem.collector.service import reset_stopped, since  # noqa: PLC0415 - slow to import
 
     home = open_home(path, name)
+    settings = settings_of(home)
+    wanted = "that the EDR server still holds"
+    if since(settings, start):
+        wanted += ", and that are not too old for the choice of start,"
     if not yes:
-        typer.confirm(
-            "Events that the EDR server still holds will come again, as new events. Go on?",
-            abort=True,
-        )
+        typer.confirm(f"Events {wanted} will come again, as new events. Go on?", abort=True)
     try:
-        control.call(home.socket, "POST", "/reset-token")
+        control.call(home.socket, "POST", "/reset-token", {"start": start})
     except control.NotRunning:
-        reset_stopped(home, settings_of(home))
+        reset_stopped(home, settings, start)
     typer.echo(f"{name} begins with an initial request")
+
+
+@app.command()
+def batches(
+    name: Name,
+    path: Dir,
+    count: Annotated[int, typer.Option(min=1, max=500, help="How many, the newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show what became of the last batches of a running collector, at each destination."""
+    home = open_home(path, name)
+    answer = control.call(home.socket, "GET", f"/batches?count={count}")
+    found = msgspec.json.decode(answer.content, type=list[BatchAccount])
+    if as_json:
+        for account in found:
+            print_json(msgspec.to_builtins(account))
+        return
+    table = Table(show_edge=False)
+    headings = ("received", "normalized", "failed", "too old", "repeated", "delivered")
+    for heading in ("batch", "fetched", *headings):
+        table.add_column(heading, overflow="fold")
+    for one in found:
+        numbers = (one.received, one.normalized, one.failed, one.too_old, one.repeated)
+        delivered = "  ".join(f"{to} {_became(what)}" for to, what in one.destinations.items())
+        table.add_row(one.batch_id, when(one.fetched_us / 1e6), *map(str, numbers), delivered)
+    Console().print(table if found else "no batch yet since the collector's start")
+
+
+def _became(what: Delivered) -> str:
+    more = ((what.filtered, "filtered"), (what.refused, "refused"))
+    return ", ".join(
+        [f"{what.delivered:,}", *(f"{count:,} {word}" for count, word in more if count)]
+    )
+
+
+def _server(state: ServerState) -> Text:
+    told = "asked now" if state.asked else "not asked now"
+    if state.failures:
+        again = f", left alone for {state.again_in:.0f} s" if state.again_in else ""
+        told = f"{told}, {state.failures} errors in a row{again}: {state.error}"
+    return plain(f"{state.url}  {told}")
 
 
 def _destination(report: DestinationReport) -> Text:

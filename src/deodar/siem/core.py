@@ -11,8 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,6 +19,7 @@ from starlette.routing import Route
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 from deodar.kit.serve import Endpoint, serve
+from deodar.siem.metrics_port import metrics_endpoints, metrics_route
 from deodar.siem.search import DEFAULT_LIMIT
 from deodar.siem.search.run import json_lines, run_search
 from deodar.siem.services import core as services
@@ -84,11 +84,15 @@ async def run_core(
         pair = load_pair(home.read("core.pem"))
         context = any_client(pair.certificate, pair.key)
         ours = _for_services(storage, ServiceApi(known, home.read("authority.pem")))
+        registry = metrics_of(storage)
         endpoints = [
             Endpoint(ours, settings.host, settings.port, tls=context),
             Endpoint(cast("Any", api.make(known)), settings.host, settings.rest_port, tls=context),
-            Endpoint(control_app(engine, storage, settings, known, own), path=home.socket),
+            Endpoint(
+                control_app(engine, storage, settings, known, own, registry), path=home.socket
+            ),
             *_front(engine, settings.front),
+            *metrics_endpoints(lambda: registry, settings.metrics_host, settings.metrics_port),
         ]
 
         def ready(bound: list[Bound]) -> None:
@@ -140,10 +144,10 @@ def control_app(
     settings: SiemSettings,
     known: ServiceCore,
     own: OwnStorage,
+    registry: CollectorRegistry,
 ) -> Any:
     """Return the application behind the core's control socket: status, metrics, search, logs."""
     places = asyncio.Semaphore(SEARCHES_AT_ONCE)
-    registry = _metrics(storage)
 
     async def status(_request: Request) -> Response:
         counts = {"stored": storage.stored, "batches": storage.batches, "refused": storage.refused}
@@ -161,9 +165,6 @@ def control_app(
             return PlainTextResponse(str(error), 422)
         return Response(lines, media_type="application/x-ndjson")
 
-    async def metrics(_request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
     async def log(request: Request) -> Response:
         service, most = request.query_params["service"], int(request.query_params["lines"])
         lines = known.watch.lines(service, most)
@@ -174,7 +175,7 @@ def control_app(
             Route("/status", status),
             Route("/service-log", log),
             Route("/search", search, methods=["POST"]),
-            Route("/metrics", metrics),
+            metrics_route(lambda: registry),
         ]
     )
 
@@ -183,8 +184,10 @@ def _search(engine: Engine, wanted: SearchRequest, settings: SiemSettings) -> by
     return json_lines(run_search(engine, wanted.sql, settings.search, limit=wanted.limit))
 
 
-def _metrics(storage: StorageService) -> CollectorRegistry:
+def metrics_of(storage: StorageService) -> CollectorRegistry:
+    """Return the core's metrics, with those of this process."""
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
     for name, text in (
         ("stored", "Rows stored since the start"),
         ("batches", "Batches stored since the start"),

@@ -52,12 +52,17 @@ class FrontSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SiemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The core. An empty `store` is the embedded one in the state folder."""
+    """The core. An empty `store` is the embedded one in the state folder.
+
+    With a `metrics_port` its metrics for Prometheus are there, without asking who wants them.
+    """
 
     tenant_id: str
     host: str = "127.0.0.1"
     port: Port = 7210
     rest_port: Port = 7223
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 0
     store: str = ""
     storage: StorageSettings = StorageSettings()
     search: SearchLimits = SearchLimits()
@@ -79,7 +84,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     `destinations` are tables as the registry of `deodar.siem.destinations` reads them; `filters`,
     `enrichment`, `aggregation` and `dictionaries` those of `deodar.siem.pipeline.settings`.
-    `set_version` is that of the resource set which the settings are from, 0 for none.
+    `set_version` is that of the resource set which the settings are from, 0 for none. With a
+    `metrics_port` its metrics for Prometheus are there, without asking who wants them.
     """
 
     name: str
@@ -90,6 +96,8 @@ class CollectorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     normalizer: str = "kedr"
     journal_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 4 << 30
     dead_letter_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 1 << 30
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port = 0
     destinations: list[dict[str, Any]] = []
     filters: list[dict[str, Any]] = []
     enrichment: list[dict[str, Any]] = []
@@ -112,6 +120,11 @@ def load_siem(path: Path) -> SiemSettings:
 def load_collector(path: Path) -> CollectorSettings:
     """Return a collector's settings, checked as a whole; raises SettingsError."""
     return check_collector(files.load(path, CollectorSettings), where=str(path))
+
+
+def parse_collector(text: str, *, where: str) -> CollectorSettings:
+    """Return a collector's settings of TOML text, checked as a whole; raises SettingsError."""
+    return check_collector(files.parse(text, CollectorSettings, where=where), where=where)
 
 
 def check_collector(settings: CollectorSettings, *, where: str) -> CollectorSettings:

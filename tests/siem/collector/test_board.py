@@ -5,6 +5,7 @@ from prometheus_client import generate_latest
 
 from deodar.kit.directory import StateDirectory
 from deodar.siem.collector import board as boards
+from deodar.siem.collector.metrics import metrics_of
 from deodar.siem.collector.tally import Tally
 from deodar.siem.connectors.status import Status
 from deodar.siem.pipeline.counts import PipelineReport, RuleReport, StageCounts
@@ -54,8 +55,8 @@ def test_a_report_does_not_change_with_the_board():
 def test_metrics_show_counts_and_the_colour():
     made = board()
     made.counts.received = 7
-    made.stored(6)
-    text = generate_latest(boards.metrics(made.report())).decode()
+    made.stored(6, 0)
+    text = generate_latest(metrics_of(made.report())).decode()
     assert 'deodar_collector_events_total{stage="received"} 7.0' in text
     assert 'deodar_collector_events_total{stage="stored"} 6.0' in text
     assert 'deodar_collector_status{colour="green"} 1.0' in text
@@ -69,7 +70,7 @@ def test_a_hindered_destination_turns_a_green_collector_yellow_and_is_in_the_met
     made.destinations = (made.storage(waiting=0), tally.report(waiting=3))
     assert made.status.colour == "yellow"
     assert made.status.reason.startswith("destination archive: ")
-    text = generate_latest(boards.metrics(made.report())).decode()
+    text = generate_latest(metrics_of(made.report())).decode()
     assert 'deodar_collector_destination_waiting{destination="archive",kind="file"} 3.0' in text
 
 
@@ -85,7 +86,7 @@ def test_the_metrics_show_what_the_stages_did():
     made = board()
     made.counts.stages += StageCounts(filtered=3, aggregated_in=9)
     made.pipeline = PipelineReport((RuleReport("names", {"from_cache": 4}),), windows=2)
-    text = generate_latest(boards.metrics(made.report())).decode()
+    text = generate_latest(metrics_of(made.report())).decode()
     assert 'deodar_collector_events_total{stage="filtered"} 3.0' in text
     assert 'deodar_collector_events_total{stage="aggregated_in"} 9.0' in text
     assert 'deodar_collector_enrichment_total{outcome="from_cache",rule="names"} 4.0' in text

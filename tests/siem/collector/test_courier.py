@@ -5,6 +5,7 @@ from tests.siem.batches import batch
 
 from deodar.columnar.dead_letters import DeadLetterStore
 from deodar.siem.collector.courier import Courier
+from deodar.siem.collector.ledger import Ledger
 from deodar.siem.collector.prepare import Prepared
 from deodar.siem.collector.tally import Tally
 from deodar.siem.destinations.base import Destination
@@ -45,7 +46,7 @@ def prepared(count=4, number=1):
 async def deliver(letters, destination, what, text=""):
     told: list[str] = []
     tally = Tally("x", "scripted")
-    courier = Courier("x", destination, Selection(text), letters, tally, told.append)
+    courier = Courier("x", destination, Selection(text), letters, tally, told.append, Ledger())
     await courier.deliver(what)
     return tally.report(0), told
 

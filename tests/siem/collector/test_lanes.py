@@ -26,7 +26,7 @@ class Storage:
         self.board = board
 
     async def deliver(self, prepared) -> None:
-        self.board.stored(prepared.rows)
+        self.board.stored(prepared.rows, prepared.fetched_us)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import uuid
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,6 @@ from deodar.siem.collector.record import (
     decode,
     encode,
     event_ids,
-    saved_token,
     source_key,
 )
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
@@ -26,25 +24,6 @@ HEADER = RecordHeader("answer", "s", "t0", "t1", "https://edr:443", 1_700_000_00
 
 def test_a_header_is_read_back_equal():
     assert decode(encode(HEADER)) == HEADER
-
-
-def test_the_saved_token_is_that_of_the_last_record():
-    assert saved_token(encode(HEADER), "s") == ("t1", "")
-
-
-@pytest.mark.parametrize(
-    ("last", "source", "why"),
-    [
-        (b"", "s", "first time"),
-        (b"{", "s", "not readable"),
-        (encode(HEADER), "other", "have changed"),
-        (encode(msgspec.structs.replace(HEADER, kind="reset", token_after=None)), "s", "reset"),
-    ],
-)
-def test_without_a_token_the_reason_is_told(last, source, why):
-    token, reason = saved_token(last, source)
-    assert token is None
-    assert why in reason
 
 
 def test_a_stream_is_known_by_servers_id_and_certificate():

@@ -33,7 +33,7 @@ class KeptSink:
             self.state = handover.after
             self.handovers.append(handover)
 
-    async def keep_aside(self, origin: str, reason: str, body: bytes) -> None:
+    async def keep_aside(self, origin: str, reason: str, body: bytes, framing: str = "") -> None:
         self.aside.append((origin, reason, body))
 
     def changed(self, status: Status) -> None:

@@ -10,8 +10,8 @@ from deodar.siem.connectors.udp import UdpSettings
     [
         ({"name": "a\nb"}, "name: at most 128"),
         ({"name": "x" * 129}, "name: at most 128"),
-        ({"character_encoding": "rot13"}, "no encoding that is known"),
-        ({"character_encoding": "utf-99"}, "no encoding that is known"),
+        ({"character_encoding": "rot13"}, "no character encoding that is known"),
+        ({"character_encoding": "utf-99"}, "no character encoding that is known"),
     ],
 )
 def test_what_every_connector_has_is_checked(change, words):

@@ -9,8 +9,10 @@ import pytest
 import zstandard
 from tests.siem.scripted import Reply, ScriptedServer, page, refusal, server_pair
 
-from deodar.siem.connectors.kata_edr_driver import Driver, server_context
+from deodar.kit.directory import StateDirectory
+from deodar.siem.connectors.kata_edr_driver import Driver
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
+from deodar.siem.connectors.kata_edr_trust import server_contexts
 from deodar.tls.certificates import self_signed
 
 EXTERNAL_ID = "7f8a1c1e-5f0d-4d58-9d5a-9f6a2b3c4d5e"
@@ -22,6 +24,7 @@ class Kept:
 
     def __init__(self) -> None:
         self.delivered, self.aside, self.statuses = [], [], []
+        self.counts, self.answers, self.lost = {}, [], []
         self.changes = asyncio.Condition()
 
     async def deliver(self, command, body):
@@ -31,6 +34,15 @@ class Kept:
     async def keep_aside(self, command, body):
         self.aside.append((command.reason, body))
         await self._notify()
+
+    def count(self, what, number=1):
+        self.counts[what] = self.counts.get(what, 0) + number
+
+    async def answered(self, url, *, resumed):
+        self.answers.append((url, resumed))
+
+    async def token_lost(self, url):
+        self.lost.append(url)
 
     def changed(self, status):
         self.statuses.append(status)
@@ -71,7 +83,9 @@ async def driving(script, tmp_path, token=None, **changes):
         )
         settings = msgspec.structs.replace(settings, **changes)
         sink = Kept()
-        driver = Driver(settings, server_context(settings, IDENTITY, tmp_path), sink)
+        driver = Driver(
+            settings, server_contexts(settings, IDENTITY, StateDirectory(tmp_path)), sink
+        )
         task = asyncio.create_task(driver.run(token))
         try:
             yield server, sink, driver
@@ -210,7 +224,9 @@ async def test_the_next_server_is_asked_when_one_is_down(tmp_path):
             urls=["127.0.0.1:1", up.url], external_id=EXTERNAL_ID, pins=[up.pin]
         )
         sink = Kept()
-        driver = Driver(settings, server_context(settings, IDENTITY, tmp_path), sink)
+        driver = Driver(
+            settings, server_contexts(settings, IDENTITY, StateDirectory(tmp_path)), sink
+        )
         task = asyncio.create_task(driver.run("t0"))
         await sink.until(lambda: sink.tokens == ["t1"])
         assert up.asked[0].token == "t0"
@@ -223,3 +239,26 @@ async def test_a_proxy_of_the_environment_is_not_used(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with driving(pages(page("t1", [])), tmp_path) as (server, _, _driver):
         await server.until(lambda: len(server.asked) >= 2)
+
+
+async def test_answers_a_lost_token_and_no_progress_are_told_to_the_sink(tmp_path):
+    lost = refusal(400, "Continuation token not found")
+    script = pages(page("t1", [{"a": 1}]), lost, page("t1", [{"a": 1}]), page("t2", [{"a": 2}]))
+    async with driving(script, tmp_path) as (server, sink, driver):
+        await sink.until(lambda: sink.tokens == ["t1", "t2"])
+        url = f"https://{server.url}"
+        assert sink.answers[:2] == [(url, False), (url, True)]
+        assert sink.lost == [url]
+        assert sink.counts == {"stuck": 1}
+        (state,) = driver.servers
+        assert (state.url, state.failures, state.asked) == (url, 0, True)
+
+
+async def test_an_answer_in_another_encoding_is_converted_before_its_token_is_read(tmp_path):
+    body = '{"events":[{"a":"ж"}],"continuationToken":"ж"}'.encode("cp1251")
+    broken = b'{"events":[{"a":"\x98"}],"continuationToken":"t2"}'
+    script = pages(Reply(200, body), Reply(200, broken))
+    async with driving(script, tmp_path, character_encoding="windows-1251") as (_, sink, _driver):
+        await sink.until(lambda: sink.tokens == ["ж", "t2"])
+        assert '"ж"'.encode() in sink.delivered[0][2]
+        assert sink.counts == {"characters_replaced": 1}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 from tests.siem.connectors.kept import KeptSink, running, until
 from tests.siem.scripted import ScriptedServer, page, refusal
 
 from deodar.kit.errors import StateError
-from deodar.siem.connectors.kata_edr_kind import KIND, KataEdrConnector
+from deodar.siem.connectors.kata_edr_kind import KIND, LAST_ANSWER, KataEdrConnector
 from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
 from deodar.siem.errors import ConnectorError
 from deodar.tls.certificates import fingerprint, self_signed
@@ -42,7 +45,11 @@ async def test_answers_are_handed_over_with_the_token_as_the_state(home):
             await until(lambda: sink.colour == "green")
     first, second = sink.handovers
     assert (first.before, first.after, second.before) == (None, "1", "1")
-    assert (first.framing, first.encoding) == ("kata", "cp1251")
+    assert (first.framing, first.encoding) == (
+        "kata",
+        "",
+    )  # converted before that
+    assert (home / LAST_ANSWER).exists()
     assert "authorization" in sink.statuses[0].reason + sink.statuses[1].reason
 
 
@@ -73,3 +80,24 @@ def test_what_an_administrator_sees_and_what_a_state_belongs_to(home):
 def test_a_missing_certificate_is_told(tmp_path):
     with pytest.raises(StateError, match=r"secret\.pem"):
         KataEdrConnector(settings(), tmp_path, KeptSink())
+
+
+async def test_a_gap_is_counted_and_kept_with_its_reason(home):
+    (home / LAST_ANSWER).touch()
+    os.utime(home / LAST_ANSWER, (time.time() - 10_000, time.time() - 10_000))
+    sink = KeptSink("t1")
+
+    def script(asked):
+        if asked.number == 0:
+            return page("t2", [])
+        return refusal(400, "Continuation token not found")
+
+    async with ScriptedServer(script, home) as server:
+        connector = KataEdrConnector(settings(server.url, pins=[server.pin]), home, sink)
+        async with running(connector, "t1"):
+            await until(lambda: sink.counts.get("gaps") == 2)
+            (state,) = connector.servers()
+            assert "not found" in state.error
+    assert "2.8 hours" in sink.aside[0][1]
+    assert "lost the token" in sink.aside[1][1]
+    assert [body for _, _, body in sink.aside] == [b"", b""]

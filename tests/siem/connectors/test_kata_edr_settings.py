@@ -78,7 +78,9 @@ def test_seconds_become_an_iso_duration(seconds, text):
         ({"max_timeout": 60.0, "client_timeout": 60.0}, "connector.client_timeout"),
         ({"max_timeout": 1800.0}, r"client_timeout \(1800 s\) must be greater"),
         ({"pins": ["ab"]}, "connector.pins"),
-        ({"ca": "x.pem", "insecure": True}, "one of pins, ca and insecure"),
+        ({"ca": "x.pem", "insecure": True}, "one of pins, ca, trust_first and insecure"),
+        ({"trust_first": True, "insecure": True}, "one of pins"),
+        ({"start": "yesterday"}, "connector.start"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_by_key(change, words):
@@ -90,3 +92,8 @@ def test_settings_that_do_not_fit_are_refused_by_key(change, words):
 def test_good_settings_pass_and_a_client_timeout_of_zero_is_half_an_hour():
     assert check(GOOD, where="c.toml") is GOOD
     assert GOOD.patience == 1800.0
+
+
+def test_the_choice_of_start_says_since_when_events_are_wanted():
+    assert GOOD.since(5) == 0
+    assert msgspec.structs.replace(GOOD, start="from now on").since(5) == 5

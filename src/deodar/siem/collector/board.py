@@ -10,25 +10,26 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from deodar.siem import control
-from deodar.siem.collector import tally
+from deodar.siem.collector.ledger import Ledger
 from deodar.siem.collector.tally import DestinationReport
-from deodar.siem.connectors.status import Status
+from deodar.siem.connectors.status import ServerState, Status
 from deodar.siem.destinations.base import STORAGE
 from deodar.siem.pipeline.counts import NOTHING, PipelineReport, StageCounts
 
 if TYPE_CHECKING:
     from deodar.kit.directory import StateDirectory
+    from deodar.siem.collector.prepare import Prepared
 
 FILE = "status.json"
-COLOURS = ("green", "yellow", "red")
 
 
 class Counts(msgspec.Struct):
     """Events since the collector's start; `answers` and `bytes` are of the EDR server, `batches`
-    those that are stored, `stages` what became of them in the pipeline.
+    those that are stored, `stages` what became of them in the pipeline. `too_old` is what the
+    choice of `start` leaves out, `repeated` came before and is stored all the same.
+    `seconds_to_store` are from fetching to storing, the sum of all batches.
     """  # noqa: D205
 
     answers: int = 0
@@ -37,15 +38,27 @@ class Counts(msgspec.Struct):
     normalized: int = 0
     stored: int = 0
     dead: int = 0
+    too_old: int = 0
+    repeated: int = 0
     aside: int = 0
     batches: int = 0
+    seconds_to_store: float = 0.0
     stages: StageCounts = NOTHING
+
+
+class Letters(msgspec.Struct, frozen=True):
+    """The store of dead letters: how many, their bytes, and how many were dropped when full."""
+
+    count: int = 0
+    bytes: int = 0
+    dropped: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):
     """A collector's state; times in seconds since the epoch, 0 for never.
 
-    `connector_counts` are those that its kind of connector has besides, such as lost datagrams.
+    `connector_counts` are those that its kind of connector has besides, such as lost datagrams;
+    `servers` those that it asks.
     """
 
     name: str
@@ -62,6 +75,8 @@ class Report(msgspec.Struct, frozen=True):
     destinations: tuple[DestinationReport, ...] = ()
     pipeline: PipelineReport = PipelineReport()
     connector_counts: dict[str, int] = {}
+    servers: tuple[ServerState, ...] = ()
+    letters: Letters = Letters()
 
 
 class Board:
@@ -72,7 +87,10 @@ class Board:
         self._pid = pid
         self._started = time.time()
         self.counts = Counts()
+        self.ledger = Ledger()
         self.connector_counts: dict[str, int] = {}
+        self.servers: tuple[ServerState, ...] = ()
+        self.letters = Letters()
         self.connector = Status("yellow", "starting")
         self.core_hindrance = ""
         self.journal_hindrance = ""
@@ -108,11 +126,27 @@ class Board:
             last_delivered_time=self._last_stored,
         )
 
-    def stored(self, rows: int) -> None:
-        """Note that rows are in the store."""
+    def prepared(self, prepared: Prepared) -> None:
+        """Count what a record became, for all of them and for its batch."""
+        self.counts.received += prepared.received
+        self.counts.normalized += prepared.normalized
+        self.counts.stages += prepared.stages
+        self.counts.too_old += prepared.too_old
+        self.counts.repeated += prepared.repeated
+        if not prepared.received:
+            return
+        account = self.ledger.of(prepared.batch_id)
+        account.fetched_us = prepared.fetched_us
+        account.received, account.normalized = prepared.received, prepared.normalized
+        account.failed, account.too_old = len(prepared.letters), prepared.too_old
+        account.repeated = prepared.repeated
+
+    def stored(self, rows: int, fetched_us: int) -> None:
+        """Note that a batch is in the store that was fetched at that time, µs since the epoch."""
         self.counts.stored += rows
         self.counts.batches += 1
         self._last_stored = time.time()
+        self.counts.seconds_to_store += max(0.0, self._last_stored - fetched_us / 1e6)
 
     @property
     def status(self) -> Status:
@@ -145,6 +179,8 @@ class Board:
             destinations=self.destinations,
             pipeline=self.pipeline,
             connector_counts=dict(self.connector_counts),
+            servers=self.servers,
+            letters=self.letters,
         )
 
 
@@ -175,51 +211,3 @@ def ask(folder: StateDirectory) -> Report:
         stopped = saved(folder) or Board(folder.path.name, 0).report()
         return msgspec.structs.replace(stopped, status=Status("red", "the collector does not run"))
     return msgspec.json.decode(answer.content, type=Report)
-
-
-def metrics(report: Report) -> CollectorRegistry:
-    """Return the report as Prometheus metrics."""
-    registry = CollectorRegistry()
-    events = Counter(
-        "deodar_collector_events", "Events by what became of them", ["stage"], registry=registry
-    )
-    for stage in ("received", "normalized", "stored", "dead"):
-        events.labels(stage).inc(getattr(report.counts, stage))
-    for stage, count in msgspec.structs.asdict(report.counts.stages).items():
-        events.labels(stage).inc(count)
-    _count(registry, "answers", "Answers of the EDR server", report.counts.answers)
-    _count(registry, "answer_bytes", "Bytes of those answers", report.counts.bytes)
-    _count(registry, "bodies_aside", "Answers that could not be used", report.counts.aside)
-    _gauge(registry, "journal_records", "Answers that wait for the core", report.waiting)
-    _gauge(registry, "journal_bytes", "Bytes of the journal", report.journal_bytes)
-    colour = Gauge(
-        "deodar_collector_status", "1 for the present colour", ["colour"], registry=registry
-    )
-    for name in COLOURS:
-        colour.labels(name).set(name == report.status.colour)
-    _add_pipeline(registry, report.pipeline)
-    own = Counter(
-        "deodar_collector_connector", "Counts of the connector's own", ["what"], registry=registry
-    )
-    for what, number in report.connector_counts.items():
-        own.labels(what).inc(number)
-    tally.add_metrics(registry, report.destinations)
-    return registry
-
-
-def _add_pipeline(registry: CollectorRegistry, report: PipelineReport) -> None:
-    _gauge(registry, "aggregation_windows", "Windows of aggregation that are open", report.windows)
-    labels = ["rule", "outcome"]
-    text = "What enrichment rules did, by outcome"
-    enrichment = Counter("deodar_collector_enrichment", text, labels, registry=registry)
-    for rule in report.rules:
-        for outcome, count in rule.counts.items():
-            enrichment.labels(rule.name, outcome).inc(count)
-
-
-def _count(registry: CollectorRegistry, name: str, text: str, value: int) -> None:
-    Counter(f"deodar_collector_{name}", text, registry=registry).inc(value)
-
-
-def _gauge(registry: CollectorRegistry, name: str, text: str, value: int) -> None:
-    Gauge(f"deodar_collector_{name}", text, registry=registry).set(value)

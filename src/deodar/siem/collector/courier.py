@@ -10,6 +10,8 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from deodar.columnar.dead_letters import DeadLetter
 from deodar.kit.logging import logger
 from deodar.siem.connectors.backoff import Backoff
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deodar.columnar.dead_letters import DeadLetterStore
+    from deodar.siem.collector.ledger import Ledger
     from deodar.siem.collector.prepare import Prepared
     from deodar.siem.collector.tally import Tally
     from deodar.siem.destinations.base import Destination
@@ -41,33 +44,40 @@ class Courier:
         letters: DeadLetterStore,
         tally: Tally,
         tell: Callable[[str], None],
+        ledger: Ledger,
     ) -> None:
-        """`tell` is told every error in words."""
+        """`tell` is told every error in words; `ledger` has an account for each batch."""
         self._name = name
         self._destination = destination
         self._selection = selection
         self._letters = letters
         self._tally = tally
         self._tell = tell
+        self._ledger = ledger
         self._random = Random()  # noqa: S311 - jitter is no secret
 
     async def deliver(self, prepared: Prepared) -> None:
         """Return when the record's events are delivered, or refused and kept."""
-        if prepared.events is None:
+        if prepared.events is None or prepared.only not in ("", self._name):
             return
+        account = self._ledger.at(prepared.batch_id, self._name)
         selected = await asyncio.to_thread(self._selection.of, prepared.events)
         if selected.num_rows:
             batch = Batch(prepared.batch_id, selected)
             try:
                 size = await self._until_delivered(batch)
             except DestinationRefused as error:
+                account.refused = batch.rows if error.rows is None else error.rows
+                account.delivered = batch.rows - account.refused
                 await self._refused(prepared, batch, error)
             else:
+                account.delivered = batch.rows
                 self._tally.delivered(batch.rows, size)
                 _log.debug(
                     "delivered", destination=self._name, batch_id=batch.id, events=batch.rows
                 )
-        self._tally.filtered(prepared.rows - selected.num_rows)
+        account.filtered = prepared.rows - selected.num_rows
+        self._tally.filtered(account.filtered)
 
     def gave_up(self, events: int, cause: str) -> None:
         """Count and tell what the lane gave up."""
@@ -112,7 +122,10 @@ class Courier:
         if rows < batch.rows:
             self._tally.delivered(batch.rows - rows, 0)
         self._tally.refused(rows, reason)
-        letters = error.letters or [DeadLetter(reason, "$", 0, prepared.body, prepared.url)]
+        letters = [msgspec.structs.replace(one, destination=self._name) for one in error.letters]
+        letters = letters or [
+            DeadLetter(reason, "$", 0, prepared.body, prepared.url, prepared.framing, self._name)
+        ]
         failures = 0
         while True:
             try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from deodar.columnar.dead_letters import DeadLetter
 from deodar.kit.logging import logger
 from deodar.siem.connectors.backoff import Backoff
+from deodar.siem.destinations.base import STORAGE
 from deodar.siem.errors import BatchRejected, CoreUnavailable
 
 if TYPE_CHECKING:
@@ -38,18 +39,22 @@ class Delivery:
 
     async def deliver(self, prepared: Prepared) -> None:
         """Have a batch stored and its dead letters kept; returns when both are durable."""
-        self._board.counts.received += prepared.received
-        self._board.counts.normalized += prepared.normalized
-        self._board.counts.stages += prepared.stages
+        if prepared.only:  # one destination alone had refused it
+            return
+        self._board.prepared(prepared)
         await self._keep(prepared.letters, prepared.batch_id)
         if prepared.payload is None:
             return
+        account = self._board.ledger.at(prepared.batch_id, STORAGE)
         try:
             rows = await self._until_stored(prepared.batch_id, prepared.payload)
         except BatchRejected as error:
+            account.refused = prepared.rows
             await self._put_aside(prepared, str(error))
         else:
-            self._board.stored(rows)
+            account.delivered = rows
+            self._board.stored(rows, prepared.fetched_us)
+            _log.debug("stored", batch_id=prepared.batch_id, events=rows)
 
     async def _until_stored(self, batch_id: str, payload: bytes) -> int:
         failures = 0
@@ -74,9 +79,7 @@ class Delivery:
     async def _put_aside(self, prepared: Prepared, reason: str) -> None:
         _log.error("a batch is put aside", batch_id=prepared.batch_id, reason=reason)
         self._board.error(reason)
-        letter = DeadLetter(
-            reason=reason, path="$", index=0, raw=prepared.body, source=prepared.url
-        )
+        letter = DeadLetter(reason, "$", 0, prepared.body, prepared.url, framing=prepared.framing)
         await self._keep([letter], prepared.batch_id)
         self._board.counts.dead += prepared.rows - 1
 

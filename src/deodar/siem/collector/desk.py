@@ -10,15 +10,20 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from deodar.kit.journal import JournalFull, JournalUnavailable, Record
 from deodar.kit.logging import logger
 from deodar.siem.collector.prepare import count_events
-from deodar.siem.collector.record import RecordHeader, encode, saved_token
+from deodar.siem.collector.record import RecordHeader, encode
+from deodar.siem.collector.resume import resume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from deodar.kit.journal import Journal
+    from deodar.siem.collector.replay import Parcel
+    from deodar.siem.collector.streams import Streams
     from deodar.siem.connectors.base import Handover
 
 READ_BYTES = 16 << 20
@@ -29,8 +34,17 @@ _log = logger("siem.collector")
 class Desk:
     """The one owner of an open journal; `token` is where the stream stands in it."""
 
-    def __init__(self, journal: Journal, source: str, hinder: Callable[[str], None]) -> None:
-        """`hinder` is told why appending waits, or "" once it goes on."""
+    def __init__(
+        self,
+        journal: Journal,
+        source: str,
+        hinder: Callable[[str], None],
+        streams: Streams | None = None,
+    ) -> None:
+        """`hinder` is told why appending waits, or "" once it goes on.
+
+        `streams` knows the places in former streams. Raises StateError when it cannot be written.
+        """
         self._journal = journal
         self._source = source
         self._hinder = hinder
@@ -39,7 +53,9 @@ class Desk:
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._latest: Record | None = None
-        self.token, self.why_initial = saved_token(journal.last_header, source)
+        found = resume(journal.last_header, source, streams)
+        self.token, self.why_initial = found.state, found.why
+        self._since_us, self.begun = found.since_us, found.begun
 
     @property
     def identity(self) -> str:
@@ -81,26 +97,49 @@ class Desk:
             handover.has_events,
             handover.framing,
             handover.encoding,
+            self._since_us,
         )
         await self._chained(header, handover.body)
 
-    async def reset(self) -> None:
-        """Record that the stream begins anew, without a token."""
+    async def reset(self, since_us: int = 0) -> None:
+        """Record that the stream begins anew, without a token.
+
+        Its events from before `since_us`, µs since the epoch, are not wanted.
+        """
         now = time.time_ns() // 1000
-        header = RecordHeader("reset", self._source, self.token, None, "", now, has_events=False)
+        header = RecordHeader(
+            "reset", self._source, self.token, None, "", now, has_events=False, since_us=since_us
+        )
         await self._chained(header, b"")
+
+    async def again(self, parcel: Parcel) -> None:
+        """Make dead letters durable that are sent again; the stream stays where it is."""
+        now = time.time_ns() // 1000
+        header = RecordHeader(
+            "replay",
+            self._source,
+            None,
+            None,
+            parcel.source,
+            now,
+            framing=parcel.framing,
+            replay=parcel.replay,
+        )
+        await self._owned(self._append_between(header, parcel.body))
 
     async def tick(self) -> None:
         """Record that time goes on though nothing came; the stream stays where it is."""
-        await self._owned(self._append_tick())
+        now = time.time_ns() // 1000
+        header = RecordHeader("tick", self._source, None, None, "", now, has_events=False)
+        await self._owned(self._append_between(header, b""))
 
-    async def _append_tick(self) -> None:
+    async def _append_between(self, header: RecordHeader, body: bytes) -> None:
+        """Append a record that stands between two others, wherever the stream is then."""
         async with self._lock:
-            now = time.time_ns() // 1000
-            header = RecordHeader(
-                "tick", self._source, self.token, self.token, "", now, has_events=False
+            placed = msgspec.structs.replace(
+                header, token_before=self.token, token_after=self.token, since_us=self._since_us
             )
-            await self._append_durably(encode(header), b"")
+            await self._append_durably(encode(placed), body)
             self._tell_appended()
 
     async def _chained(self, header: RecordHeader, body: bytes) -> None:
@@ -119,7 +158,7 @@ class Desk:
                 _log.info("an answer of the stream before the reset is dropped", url=header.url)
                 return
             await self._append_durably(encode(header), body)
-            self.token = header.token_after
+            self.token, self._since_us = header.token_after, header.since_us
             self._tell_appended()
 
     def _tell_appended(self) -> None:

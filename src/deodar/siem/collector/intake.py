@@ -35,15 +35,15 @@ class Intake:
         self._board.counts.answers += 1
         self._board.counts.bytes += len(handover.body)
 
-    async def keep_aside(self, origin: str, reason: str, body: bytes) -> None:
-        """Keep a body that cannot be used among the dead letters."""
-        digest = hashlib.blake2b(body, digest_size=8).hexdigest()
-        letter = DeadLetter(reason=reason, path="$", index=0, raw=body, source=origin)
+    async def keep_aside(self, origin: str, reason: str, body: bytes, framing: str = "") -> None:
+        """Keep a body that cannot be used among the dead letters; without one, what is told."""
+        digest = hashlib.blake2b(body or reason.encode(), digest_size=8).hexdigest()
+        letter = DeadLetter(reason, "$", 0, body, origin, framing)
         try:
             await asyncio.to_thread(self._letters.add, [letter], f"aside-{digest}")
         except OSError as error:  # a source that keeps state has it still, and is asked again
             self._board.error(f"dead letters cannot be written: {error}")
-        self._board.counts.aside += 1
+        self._board.counts.aside += bool(body)
 
     def changed(self, status: Status) -> None:
         """Show the connector's status on the board."""

@@ -129,7 +129,9 @@ async def open_lanes(
             opened.push_async_callback(destination.close)
             tally = Tally(one.name, one.kind)
             selection = Selection(one.filter, line.tables)
-            courier = Courier(one.name, destination, selection, letters, tally, board.error)
+            courier = Courier(
+                one.name, destination, selection, letters, tally, board.error, board.ledger
+            )
             most = one.buffer_bytes or settings.journal_bytes // 2
             limits = Limits(most, one.buffer_seconds, courier.gave_up)
             lane = Lane(one.name, desk, workshop, courier, positions, board.error, limits)

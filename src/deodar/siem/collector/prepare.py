@@ -18,7 +18,9 @@ from deodar.columnar.dead_letters import DeadLetter
 from deodar.kit.body import encode
 from deodar.kit.journal import JournalError
 from deodar.kit.logging import logger
-from deodar.siem.collector.record import batch_id, decode, event_ids
+from deodar.siem.collector.record import Replay, batch_id, decode, event_ids, has_events
+from deodar.siem.collector.repeats import Repeats
+from deodar.siem.collector.since import cut
 from deodar.siem.connectors.framing import divide
 from deodar.siem.destinations.forms import ndjson, render
 from deodar.siem.pipeline.counts import NOTHING, StageCounts
@@ -55,7 +57,8 @@ class Prepared:
     `events` are those that leave the pipeline, and `payload` the same as an Arrow IPC stream of
     `rows` rows packed as `PACKING`; both are None when there are none. `received` counts the events
     that were in the answer, `normalized` those that could be normalized, and `stages` what became
-    of them; `fetched_us` is when it was fetched, µs since the epoch.
+    of them; `fetched_us` is when it was fetched, µs since the epoch. `too_old` were not wanted,
+    `repeated` came before. `only` names the one destination that it is for, "" for all.
     """
 
     number: int
@@ -70,6 +73,10 @@ class Prepared:
     body: bytes = b""
     events: pa.RecordBatch | None = None
     fetched_us: int = 0
+    framing: str = ""
+    too_old: int = 0
+    repeated: int = 0
+    only: str = ""
 
 
 class Preparer:
@@ -83,6 +90,7 @@ class Preparer:
         self._normalizer = normalizer
         self._stamp = stamp
         self._identity = journal_identity
+        self._repeats, self._counted = Repeats(), 0
 
     def warm_up(self) -> None:
         """Do once what is slow at the first time, so that the first event does not wait for it."""
@@ -106,25 +114,31 @@ class Preparer:
         except Exception as error:  # noqa: BLE001 - one record must never stop the stream
             _log.exception("a record could not be prepared", batch_id=batch)
             reason = f"the normalizer failed: {type(error).__name__}: {error}"
-            letter = DeadLetter(reason, "$", 0, record.body, "collector")
+            letter = DeadLetter(reason, "$", 0, record.body, "collector", _framing(record))
             return Prepared(record.number, batch, letters=(letter,))
 
     def _prepare(self, record: Record, batch: str) -> Prepared:
         header = decode(record.header)
-        if header.kind != "answer" or not header.has_events:
+        if not has_events(header):
             empty = Prepared(record.number, batch, header.url, fetched_us=header.fetched_us)
             return self._passed(empty, _NO_EVENTS, [], header, b"")
+        again = header.replay or Replay(batch)
         events, broken = divide(header.framing, record.body, header.encoding)
         outcome = self._normalizer.run(events)
+        outcome, too_old = cut(outcome, 0 if header.replay else header.since_us)
         letters = [replace_source(letter, header.url) for letter in (*broken, *outcome.dead)]
         prepared = Prepared(
             record.number,
-            batch,
+            again.batch,
             header.url,
             received=len(events) + len(broken),
             normalized=outcome.batch.num_rows,
             letters=tuple(letters),
             fetched_us=header.fetched_us,
+            framing=header.framing,
+            too_old=too_old,
+            repeated=self._count_repeats(record, outcome.batch),
+            only=again.only,
         )
         return self._passed(prepared, outcome.batch, outcome.rows, header, record.body)
 
@@ -144,13 +158,23 @@ class Preparer:
             events = self._stamped(events, rows, header, prepared.batch_id)
         elif self._line.is_idle:
             return prepared
-        passed = self._line.run(events, rows, prepared.number, header.fetched_us)
+        whole = header.replay is not None and header.replay.whole
+        passed = self._line.run(
+            events, rows, prepared.number, header.fetched_us, aggregate=not whole
+        )
         leaving = passed.events
         if passed.added is not None:
             numbers = list(range(MADE, MADE + passed.added.num_rows))
             added = self._stamped(passed.added, numbers, header, prepared.batch_id)
             leaving = added if leaving is None else joined(leaving, added)
         return _leaving(replace(prepared, stages=passed.counts), leaving, body)
+
+    def _count_repeats(self, record: Record, events: pa.RecordBatch) -> int:
+        """Return how many events came before; a record that is prepared again counts no more."""
+        if record.number <= self._counted:
+            return 0
+        self._counted = record.number
+        return self._repeats.count(events)
 
     def _stamped(
         self, events: pa.RecordBatch, rows: list[int], header: RecordHeader, batch: str
@@ -202,13 +226,20 @@ def replace_source(letter: DeadLetter, source: str) -> DeadLetter:
     return msgspec.structs.replace(letter, source=source)
 
 
+def _framing(record: Record) -> str:
+    try:
+        return decode(record.header).framing
+    except msgspec.MsgspecError:
+        return ""
+
+
 def count_events(record: Record) -> int:
     """Return how many events are in a record, as they came; 0 for one that is no answer."""
     try:
         header = decode(record.header)
     except msgspec.MsgspecError:
         return 0
-    if header.kind != "answer" or not header.has_events:
+    if not has_events(header):
         return 0
     events, broken = divide(header.framing, record.body)
     return len(events) + len(broken)

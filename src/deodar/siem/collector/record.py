@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
 
 
+class Replay(msgspec.Struct, frozen=True):
+    """Of dead letters that are sent again: the batch that they become, and for whom it is.
+
+    `only` names the one destination that had refused them, "" for all. A `whole` body passed the
+    stages before, so it is not aggregated again.
+    """
+
+    batch: str
+    only: str = ""
+    whole: bool = False
+
+
 class RecordHeader(msgspec.Struct, frozen=True):
     """What is known of one record; `fetched_us` is µs since the epoch.
 
@@ -25,9 +37,11 @@ class RecordHeader(msgspec.Struct, frozen=True):
 
     `source` names the stream that the tokens belong to, `url` where the body is from. `framing`
     says how the body is divided into events, `encoding` what its text is to be converted from.
+    Events from before `since_us` are not wanted; `replay` is there when dead letters are sent
+    again.
     """
 
-    kind: Literal["answer", "reset", "tick"]
+    kind: Literal["answer", "reset", "replay", "tick"]
     source: str
     token_before: str | None
     token_after: str | None
@@ -36,6 +50,8 @@ class RecordHeader(msgspec.Struct, frozen=True):
     has_events: bool = True
     framing: str = "kata"
     encoding: str = ""
+    since_us: int = 0
+    replay: Replay | None = None
 
 
 def encode(header: RecordHeader) -> bytes:
@@ -48,6 +64,11 @@ def decode(data: bytes) -> RecordHeader:
     return msgspec.json.decode(data, type=RecordHeader)
 
 
+def has_events(header: RecordHeader) -> bool:
+    """Return whether there are events in a record's body."""
+    return header.kind in ("answer", "replay") and header.has_events
+
+
 def source_key(settings: KataEdrSettings, certificate_digest: str) -> str:
     """Return the identity of a stream of events: servers, external id and certificate.
 
@@ -56,24 +77,6 @@ def source_key(settings: KataEdrSettings, certificate_digest: str) -> str:
     """
     parts = [*sorted(settings.servers()), settings.external_id.lower(), certificate_digest]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def saved_token(last_header: bytes, source: str) -> tuple[str | None, str]:
-    """Return (token to go on with or None, why there is none or "").
-
-    `last_header` is that of the journal's last record, empty if there was none yet.
-    """
-    if not last_header:
-        return None, "this collector fetches for the first time"
-    try:
-        header = decode(last_header)
-    except msgspec.MsgspecError:
-        return None, "the journal's last record is not readable"
-    if header.source != source:
-        return None, "server address, external id or certificate have changed"
-    if header.token_after is None:
-        return None, "the token was reset"
-    return header.token_after, ""
 
 
 def batch_id(journal_identity: str, number: int) -> str:

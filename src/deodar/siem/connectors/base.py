@@ -8,7 +8,6 @@ for the framing that is named with it, and for the normalizer.
 
 from __future__ import annotations
 
-import codecs
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,17 +15,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
+from deodar.kit.errors import SettingsError
+from deodar.siem.connectors.encoding import known_encoding
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from deodar.kit.serve import Endpoint
-    from deodar.siem.connectors.status import Status
+    from deodar.siem.connectors.status import ServerState, Status
 
 LONGEST_EVENT = 4 << 20
 """Bytes of the longest event that a collector takes, as in KUMA."""
 
 _NAME = re.compile(r"[^\t\r\n]{0,128}")
+_TAG = re.compile(r"[^\t\r\n]{0,127}[^\s]")
+MOST_TAGS = 64
 
 EventBytes = Annotated[int, msgspec.Meta(ge=64, le=LONGEST_EVENT)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -56,21 +60,24 @@ class ConnectorSettings(
         """Bytes of the largest body that it hands over; the journal must hold four of them."""
         return 8 << 20
 
+    def since(self, now_us: int) -> int:
+        """Return the time, µs since the epoch, before which events are not wanted; 0 for none.
+
+        `now_us` is when the stream begins.
+        """
+        return 0
+
     def problem(self) -> str:
         """Return "key: what is wrong", or "" when the settings fit together."""
         if not _NAME.fullmatch(self.name):
             return "name: at most 128 characters, in one line"
-        if self.character_encoding and not _is_text_encoding(self.character_encoding):
-            return f"character_encoding: {self.character_encoding!r} is no encoding that is known"
+        if len(self.tags) > MOST_TAGS or not all(map(_TAG.fullmatch, self.tags)):
+            return f"tags: at most {MOST_TAGS}, each of 1 to 128 characters in one line"
+        try:
+            known_encoding(self.character_encoding)
+        except SettingsError as error:
+            return f"character_encoding: {error}"
         return ""
-
-
-def _is_text_encoding(name: str) -> bool:
-    try:
-        "".encode(name)
-        return bool(codecs.lookup(name).name)
-    except (LookupError, ValueError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,12 @@ class Sink(Protocol):
     async def put(self, handover: Handover) -> None:
         """Make body and state durable; returns when they are, however long that takes."""
 
-    async def keep_aside(self, origin: str, reason: str, body: bytes) -> None:
-        """Keep bytes that cannot be used among the dead letters."""
+    async def keep_aside(self, origin: str, reason: str, body: bytes, framing: str = "") -> None:
+        """Keep bytes that cannot be used among the dead letters.
+
+        `framing` names how they may be divided into events all the same. Without a byte it is the
+        reason alone that is kept.
+        """
 
     def changed(self, status: Status) -> None:
         """Take note of the connector's status."""
@@ -125,6 +136,10 @@ class Connector(ABC):
     def endpoints(self) -> list[Endpoint]:
         """Return what the collector is to serve for it over HTTP."""
         return []
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """Return the servers that it asks, each with its own errors; () when it asks none."""
+        return ()
 
     @abstractmethod
     async def check(self) -> str:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from deodar.columnar.dead_letters import DeadLetter
 from deodar.columnar.envelope import salvage, split
 from deodar.columnar.errors import EnvelopeError
+from deodar.siem.connectors.base import LONGEST_EVENT
 from deodar.siem.normalizers.base import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from deodar.columnar.dead_letters import DeadLetter
     from deodar.columnar.decoding import Buffer
 
     Divided = tuple[Sequence[Buffer], list[DeadLetter]]
@@ -44,7 +45,7 @@ def pack(groups: Sequence[Group]) -> bytes:
 
 
 def divide(framing: str, body: bytes, encoding: str = "") -> Divided:
-    """Return the events of a body, and what could not be saved of a broken one.
+    r"""Return the events of a body, and what could not be saved of a broken one.
 
     Text is converted from `encoding` to UTF-8 unless that is empty; a byte that stands for nothing
     there is shown by its number in hexadecimal. Raises KeyError for an unknown framing,
@@ -55,10 +56,34 @@ def divide(framing: str, body: bytes, encoding: str = "") -> Divided:
 
 def _kata(body: bytes, encoding: str) -> Divided:
     converted = _converted(body, encoding)
+    events: Sequence[Buffer]
+    broken: list[DeadLetter] = []
     try:
-        return split(converted).events, []
+        events = split(converted).events
     except EnvelopeError:
-        return salvage(converted)
+        events, broken = salvage(converted)
+    if len(converted) > LONGEST_EVENT and max(map(_size, events), default=0) > LONGEST_EVENT:
+        return _without_large(events, broken)
+    return events, broken
+
+
+def _without_large(events: Sequence[Buffer], broken: list[DeadLetter]) -> Divided:
+    kept = [event for event in events if _size(event) <= LONGEST_EVENT]
+    large = [
+        DeadLetter(
+            f"an event of {_size(event)} bytes, at most {LONGEST_EVENT} are taken",
+            "$",
+            index,
+            bytes(event),
+        )
+        for index, event in enumerate(events)
+        if _size(event) > LONGEST_EVENT
+    ]
+    return kept, [*broken, *large]
+
+
+def _size(event: Buffer) -> int:
+    return memoryview(event).nbytes
 
 
 def _frames(body: bytes, encoding: str) -> Divided:

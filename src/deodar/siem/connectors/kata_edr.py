@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from deodar.siem.connectors import kata_edr_problems as problems
 from deodar.siem.connectors.backoff import retry_after
 from deodar.siem.connectors.kata_edr_settings import iso_duration
-from deodar.siem.connectors.status import Status
+from deodar.siem.connectors.status import ServerState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +94,7 @@ class _Server:
     url: str
     failures: int = 0
     not_before: float = 0.0
+    error: str = ""
 
 
 class KataEdr:
@@ -129,6 +130,21 @@ class KataEdr:
         if not self._answers:
             return Status("yellow", "waiting for the first answer")
         return Status("green", "receiving events")
+
+    @property
+    def problem_kind(self) -> str:
+        """The kind of what is wrong now, or ""."""
+        return self._problem.kind if self._problem else ""
+
+    def servers(self, now: float) -> tuple[ServerState, ...]:
+        """Return the state of each server, in the order of the settings."""
+        asked = self._servers[self._current]
+        return tuple(
+            ServerState(
+                one.url, one.failures, one.error, max(0.0, one.not_before - now), one is asked
+            )
+            for one in self._servers
+        )
 
     def start(self, token: str | None, now: float) -> list[Command]:
         """Begin with a saved token, or None for an initial request; returns what to do."""
@@ -186,7 +202,7 @@ class KataEdr:
 
     def _succeed(self, server: _Server) -> None:
         server.failures = self.failures = 0
-        server.not_before = 0.0
+        server.not_before, server.error = 0.0, ""
         self._problem = None
         self._answers += 1
         self._last_aside = ""
@@ -214,7 +230,7 @@ class KataEdr:
         server = self._servers[self._current]
         server.failures += 1
         self.failures += 1
-        self._problem = problem
+        self._problem, server.error = problem, problem.reason
         delay = problem.backoff.delay(server.failures, self._random)
         server.not_before = now + (delay if asked is None else max(asked, delay))
         if problem.kind == "max_events" and self._limit != self._whole:

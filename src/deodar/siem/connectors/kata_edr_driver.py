@@ -7,8 +7,8 @@ they come and unpacked. Source of the protocol: KATA's events API for external s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-import ssl
 import time
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlencode
@@ -17,6 +17,7 @@ import httpx
 
 from deodar.kit.body import BodyError, BodyTooLarge, read_body
 from deodar.kit.logging import logger
+from deodar.siem.connectors.encoding import known_encoding, to_utf8
 from deodar.siem.connectors.kata_edr import (
     Answer,
     Deliver,
@@ -26,16 +27,15 @@ from deodar.siem.connectors.kata_edr import (
     Wait,
 )
 from deodar.siem.connectors.kata_edr_answer import summarize
-from deodar.tls.contexts import pinned_client, unverified_client
+from deodar.siem.connectors.kata_edr_failures import host_of, kind_of, timeout_text, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    import ssl
+    from collections.abc import Callable, Mapping
 
     from deodar.siem.connectors.kata_edr import Command
     from deodar.siem.connectors.kata_edr_settings import KataEdrSettings
-    from deodar.siem.connectors.status import Status
-    from deodar.tls.certificates import Pair
+    from deodar.siem.connectors.status import ServerState, Status
 
 _CONNECT_SECONDS = 20.0
 _ERROR_BODY = 65_536
@@ -62,6 +62,15 @@ class Sink(Protocol):
     def changed(self, status: Status) -> None:
         """Take note of the connector's status."""
 
+    def count(self, what: str, number: int = 1) -> None:
+        """Add to a count of the connector's own."""
+
+    async def answered(self, url: str, *, resumed: bool) -> None:
+        """Take note of an answer that can be used; `resumed`: it was asked for with a token."""
+
+    async def token_lost(self, url: str) -> None:
+        """Take note that the server no longer knows the token."""
+
 
 class Driver:
     """One running connector."""
@@ -69,28 +78,30 @@ class Driver:
     def __init__(
         self,
         settings: KataEdrSettings,
-        context: ssl.SSLContext,
+        contexts: Mapping[str, ssl.SSLContext],
         sink: Sink,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`contexts` has the TLS context for each of the settings' servers."""
         self._settings = settings
+        self._encoding = known_encoding(settings.character_encoding)
         self._sink = sink
         self._clock = clock
         self._machine = KataEdr(settings)
         self._body = b""
         self._anew = asyncio.Event()
         self._told: Status | None = None
-        transport = httpx.AsyncHTTPTransport(
-            verify=context, http2=False, trust_env=False, socket_options=_KEEPALIVE
-        )
-        self._client = httpx.AsyncClient(
-            transport=transport, follow_redirects=False, trust_env=False, headers=_HEADERS
-        )
+        self._clients = {url: _client(context) for url, context in contexts.items()}
 
     @property
     def status(self) -> Status:
         """The connector's colour, reason and remedy now."""
         return self._machine.status
+
+    @property
+    def servers(self) -> tuple[ServerState, ...]:
+        """Each server with its own errors."""
+        return self._machine.servers(self._clock())
 
     def begin_anew(self) -> None:
         """Drop the token: what runs is given up, and an initial request follows."""
@@ -98,7 +109,9 @@ class Driver:
 
     async def run(self, token: str | None) -> None:
         """Fetch from `token` on (None: an initial request) until cancelled."""
-        async with self._client:
+        async with contextlib.AsyncExitStack() as stack:
+            for client in self._clients.values():
+                await stack.enter_async_context(client)
             while True:
                 self._anew.clear()
                 await self._until_anew(token)
@@ -149,34 +162,64 @@ class Driver:
             async with asyncio.timeout(request.timeout):
                 answer = await self._exchange(request)
         except (TimeoutError, httpx.TimeoutException) as error:
-            return self._failed(request, "timeout", _timeout_text(error, request))
+            return self._failed(request, "timeout", timeout_text(error, request))
         except BodyTooLarge as error:
             return self._failed(request, "size", f"the answer is too large: {error}")
         except (httpx.HTTPError, httpx.InvalidURL, BodyError, OSError) as error:
-            return self._failed(request, _kind(error), f"no answer from {_host(request)}: {error}")
-        _log.debug("answer", url=_host(request), status=answer.status, bytes=len(self._body))
-        return self._machine.answered(answer, self._clock())
+            kind = kind_of(error, trust_first=self._settings.trust_first)
+            return self._failed(
+                request, kind, f"no answer from {host_of(request)}: {words_of(error)}"
+            )
+        _log.debug("answer", url=host_of(request), status=answer.status, bytes=len(self._body))
+        resumed = self._machine.token is not None
+        commands = self._machine.answered(answer, self._clock())
+        await self._note(host_of(request), resumed=resumed)
+        return commands
+
+    async def _note(self, url: str, *, resumed: bool) -> None:
+        kind = self._machine.problem_kind
+        if not kind:
+            await self._sink.answered(url, resumed=resumed)
+        elif kind == "token_lost":
+            await self._sink.token_lost(url)
+        elif kind == "no_progress":
+            self._sink.count("stuck")
 
     def _failed(self, request: Request, kind: str, reason: str) -> list[Command]:
-        _log.warning("request failed", url=_host(request), kind=kind, reason=reason)
+        _log.warning("request failed", url=host_of(request), kind=kind, reason=reason)
         return self._machine.failed(kind, reason, self._clock())
 
     async def _exchange(self, request: Request) -> Answer:
         query = urlencode(request.params, quote_via=quote)
         url = f"{request.url}?{query}" if query else request.url
         timeout = httpx.Timeout(request.timeout, connect=min(_CONNECT_SECONDS, request.timeout))
-        async with self._client.stream("GET", url, timeout=timeout) as response:
+        client = self._clients[host_of(request)]
+        async with client.stream("GET", url, timeout=timeout) as response:
             self._body = await self._read(response)
+        await self._convert()
         summary = await asyncio.to_thread(summarize, response.status_code, self._body)
         if response.status_code != 200:
             _log.warning(
                 "request refused",
-                url=_host(request),
+                url=host_of(request),
                 status=response.status_code,
                 reason=summary.error[:300],
             )
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, headers, summary)
+
+    async def _convert(self) -> None:
+        if not self._encoding:
+            return
+        converted = await asyncio.to_thread(to_utf8, self._body, self._encoding)
+        self._body = converted.body
+        if converted.replaced:
+            _log.warning(
+                "characters could not be converted",
+                encoding=self._encoding,
+                replaced=converted.replaced,
+            )
+            self._sink.count("characters_replaced", converted.replaced)
 
     async def _read(self, response: httpx.Response) -> bytes:
         """Return the body, unpacked; of an error answer only its beginning matters."""
@@ -192,38 +235,10 @@ class Driver:
             return b""
 
 
-def server_context(settings: KataEdrSettings, pair: Pair, folder: Path) -> ssl.SSLContext:
-    """Return the TLS context that shows `pair` and knows the server as the settings say.
-
-    `folder` is where relative file names are. Raises TlsError for unusable pins or certificates,
-    OSError when the authority's file cannot be read.
-    """
-    if settings.insecure:
-        return unverified_client(pair)
-    if settings.pins:
-        return pinned_client(settings.pins, pair)
-    if settings.ca:
-        return pinned_client((folder / settings.ca).read_bytes(), pair)
-    context = ssl.create_default_context()
-    context.load_cert_chain(folder / settings.secret)
-    return context
-
-
-def _timeout_text(error: Exception, request: Request) -> str:
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"no connection to {_host(request)} in time"
-    return f"no answer from {_host(request)} within {request.timeout:g} s (client timeout)"
-
-
-def _kind(error: Exception) -> str:
-    """Return "tls" for an error whose cause is TLS, "network" for others."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
-            return "tls"
-        cause = cause.__cause__ or cause.__context__
-    return "network"
-
-
-def _host(request: Request) -> str:
-    return request.url.partition("/kata/")[0]
+def _client(context: ssl.SSLContext) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(
+        verify=context, http2=False, trust_env=False, socket_options=_KEEPALIVE
+    )
+    return httpx.AsyncClient(
+        transport=transport, follow_redirects=False, trust_env=False, headers=_HEADERS
+    )

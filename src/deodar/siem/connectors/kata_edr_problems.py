@@ -62,7 +62,8 @@ _RULES = (
         "Continuation token not found: {text}",
         "the server has forgotten where this collector was, and events may be missing since then; "
         "to begin anew with the history that the server still holds, run: "
-        "deodar siem collector reset-token NAME",
+        "deodar siem collector reset-token NAME; without what is older than now: the same with "
+        '--start "from now on"',
     ),
     _Rule(
         "max_events",
@@ -75,7 +76,8 @@ _RULES = (
         lambda status, text: status == 409 or text.startswith("Conflict:"),
         "{text}",
         "the server knows this address and certificate under another external id: delete that "
-        "external system there, or give the connector a new certificate",
+        "external system there, or give the connector a new certificate: "
+        "deodar siem collector new-certificate NAME",
     ),
     _Rule(
         "unauthorized",
@@ -128,16 +130,24 @@ def recognise(status: int, text: str) -> Problem:
 
 
 def unreachable(kind: str, reason: str) -> Problem:
-    """Return what a request without an answer means; `kind` is network, timeout, tls or size."""
+    """Return what a request without an answer means.
+
+    `kind` is network, timeout, tls, size, protocol, or changed: a server that was trusted on first
+    use shows another certificate.
+    """
     remedies = {
         "tls": "check connector.pins or connector.ca against the server's certificate",
+        "changed": "compare the fingerprint with the server's own; if its certificate was renewed, "
+        "run: deodar siem collector forget-server NAME, and start the collector again",
+        "protocol": "kata/edr needs HTTP/1.1 over TLS: allow it on the server or on the proxy "
+        "before it, or correct host and port in connector.urls",
         "size": "smaller answers are asked for; raise connector.max_body_bytes if it stays",
     }
     return Problem(
         kind,
         reason,
         remedies.get(kind, ""),
-        standing=kind == "tls",
+        standing=kind in ("tls", "changed", "protocol"),
         shrink=kind in ("timeout", "size"),
     )
 

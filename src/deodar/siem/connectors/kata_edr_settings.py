@@ -2,7 +2,8 @@
 
 The settings are those of KUMA's connector of that kind: a list of URLs, a certificate secret, an
 external id, number of events, events fetch timeout, client timeout, filter. Zero means "as the
-server has it", except for the client timeout, where it means 1,800 seconds.
+server has it", except for the client timeout, where it means 1,800 seconds. `start` and
+`trust_first` are Deodar's own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from deodar.kit.errors import SettingsError
 from deodar.siem.connectors.base import ConnectorSettings
+from deodar.siem.connectors.start import WITH_HISTORY, Start
 
 DEFAULT_CLIENT_TIMEOUT = 1800.0
 DEFAULT_PORT = 443
@@ -32,8 +34,9 @@ class KataEdrSettings(
 
     Timeouts are in seconds. `secret` names a PEM file with certificate and key, in the
     collector's folder. The server is known by `pins` (SHA-256 of its certificate or of its
-    authority's), by `ca` (a PEM file), by nothing at all (`insecure`), or else by the system's
-    authorities.
+    authority's), by `ca` (a PEM file), by the certificate that it showed at first (`trust_first`),
+    by nothing at all (`insecure`), or else by the system's authorities. `start` says which of the
+    history is wanted, see `deodar.siem.connectors.start`.
     """
 
     urls: list[str]
@@ -46,6 +49,8 @@ class KataEdrSettings(
     pins: list[str] = msgspec.field(default_factory=list)
     ca: str = ""
     insecure: bool = False
+    trust_first: bool = False
+    start: str = WITH_HISTORY
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=512 << 20)] = 128 << 20
 
     @property
@@ -70,6 +75,13 @@ class KataEdrSettings(
         """Return the URLs in the form ``https://host:port``. Raises SettingsError."""
         return tuple(server_url(url) for url in self.urls)
 
+    def since(self, now_us: int) -> int:
+        """Return the time, µs since the epoch, before which events are not wanted; 0 for none.
+
+        `now_us` is when the stream begins. Raises SettingsError.
+        """
+        return Start.read(self.start).since(now_us)
+
 
 def check(settings: KataEdrSettings, *, where: str) -> KataEdrSettings:
     """Return the settings if they fit together; raises SettingsError that names file and key."""
@@ -82,6 +94,10 @@ def check(settings: KataEdrSettings, *, where: str) -> KataEdrSettings:
         raise SettingsError(f"{where}: connector.urls: {error}") from error
     except ValueError as error:
         raise SettingsError(f"{where}: connector.external_id: not a UUID") from error
+    try:
+        Start.read(settings.start)
+    except SettingsError as error:
+        raise SettingsError(f"{where}: connector.start: {error}") from error
     _check_timeouts(settings, where)
     _check_trust(settings, where)
     return settings
@@ -96,10 +112,10 @@ def _check_timeouts(settings: KataEdrSettings, where: str) -> None:
 
 
 def _check_trust(settings: KataEdrSettings, where: str) -> None:
-    ways = [bool(settings.pins), bool(settings.ca), settings.insecure]
+    ways = [bool(settings.pins), bool(settings.ca), settings.trust_first, settings.insecure]
     if sum(ways) > 1:
         raise SettingsError(
-            f"{where}: connector.pins: give one of pins, ca and insecure, not several"
+            f"{where}: connector.pins: give one of pins, ca, trust_first and insecure, not several"
         )
     for pin in settings.pins:
         if not _PIN.fullmatch(pin.lower().replace(":", "")):

@@ -17,3 +17,17 @@ class Status(msgspec.Struct, frozen=True):
     colour: Literal["yellow", "green", "red"]
     reason: str
     remedy: str = ""
+
+
+class ServerState(msgspec.Struct, frozen=True):
+    """One server of several, with its own errors.
+
+    `failures` counts those in a row, `again_in` is how many seconds it is left alone from now on,
+    `asked` whether it is the one that requests go to now.
+    """
+
+    url: str
+    failures: int = 0
+    error: str = ""
+    again_in: float = 0.0
+    asked: bool = False

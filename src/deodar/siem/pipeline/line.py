@@ -75,11 +75,20 @@ class Line:
         """Yield the records of the journal that must pass before that of this number."""
         return iter(()) if self.aggregation is None else self.aggregation.missed(number)
 
-    def run(self, events: pa.RecordBatch, rows: Sequence[int], number: int, now: int) -> Passed:
+    def run(
+        self,
+        events: pa.RecordBatch,
+        rows: Sequence[int],
+        number: int,
+        now: int,
+        *,
+        aggregate: bool = True,
+    ) -> Passed:
         """Return what becomes of the events of a record of the journal, fetched at `now` (µs).
 
-        `rows` are the events' places in their answer. Raises JournalError when aggregation cannot
-        be made durable; then it is to be tried again.
+        `rows` are the events' places in their answer. Without `aggregate` they pass by that stage,
+        for they were counted there before. Raises JournalError when aggregation cannot be made
+        durable; then it is to be tried again.
         """
         if self.is_idle:
             return Passed(events if events.num_rows else None, StageCounts())
@@ -87,7 +96,7 @@ class Line:
         filtered = events.num_rows - len(frame)
         enriched, errors = self._enriched(frame)
         counts = StageCounts(filtered=filtered, enriched=enriched, enrichment_errors=errors)
-        if self.aggregation is not None:
+        if self.aggregation is not None and aggregate:
             return _passed(self.aggregation.run(frame, number, now), counts)
         return Passed(frame.batch() if len(frame) else None, counts)
 

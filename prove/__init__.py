@@ -1,0 +1,1 @@
+"""Proofs that take minutes: no event that was acknowledged is lost, whatever is killed or away."""
