@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.requests import Request
 
+from deodar.edr import agent_gate
 from deodar.edr.agent_gate import AgentGate
 from deodar.edr.endpoint import Endpoint
-from deodar.edr.enrolment import Endpoints, EnrolmentRequest
+from deodar.edr.enrolment import CERTIFICATE_DAYS, Endpoints, EnrolmentRequest
 from deodar.tls import certificates
 
 from .conftest import read_token, self_made
@@ -61,3 +63,33 @@ async def test_all_others_are_refused(endpoints, enrolled):
     refused = await gate.admit(request(enrolled))
     assert not isinstance(refused, Endpoint)
     assert refused.status_code == 403
+
+
+async def test_a_certificate_that_ended_is_refused_though_its_signature_is_remembered(
+    endpoints, enrolled, monkeypatch
+):
+    gate = AgentGate(endpoints, AUTHORITY)
+    asked = request(enrolled)
+    assert isinstance(await gate.admit(asked), Endpoint)
+    later = datetime.now(UTC) + timedelta(days=CERTIFICATE_DAYS + 1)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return later
+
+    monkeypatch.setattr(agent_gate, "datetime", Later)
+    monkeypatch.setattr(agent_gate.time, "time", later.timestamp)
+    refused = await gate.admit(asked)
+    assert not isinstance(refused, Endpoint)
+    assert b"has expired" in refused.body
+
+
+async def test_a_signature_is_checked_once_in_a_while(endpoints, enrolled, monkeypatch):
+    checked = []
+    check = agent_gate.check_issued
+    monkeypatch.setattr(agent_gate, "check_issued", lambda *a: checked.append(1) or check(*a))
+    gate = AgentGate(endpoints, AUTHORITY)
+    for _ in range(3):
+        assert isinstance(await gate.admit(request(enrolled)), Endpoint)
+    assert len(checked) == 1

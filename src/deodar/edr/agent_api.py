@@ -26,7 +26,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from deodar.edr import web
-from deodar.edr.agent_gate import AgentGate
 from deodar.edr.database import now_us
 from deodar.edr.enrolment import EnrolmentRequest
 from deodar.edr.errors import (
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from deodar.edr.agent_gate import AgentGate
     from deodar.edr.enrolment import Endpoints
     from deodar.edr.ingest import Ingest, Receipt
     from deodar.edr.settings import Ingest as Bounds
@@ -64,6 +64,7 @@ class AgentApi:
 
     def __init__(
         self,
+        gate: AgentGate,
         endpoints: Endpoints,
         ingest: Ingest,
         synchronization: Synchronization,
@@ -72,7 +73,7 @@ class AgentApi:
         bounds: Bounds,
         certificate_days: Callable[[], int],
     ) -> None:
-        self._gate = AgentGate(endpoints, authority)
+        self._gate = gate
         self._endpoints = endpoints
         self._ingest = ingest
         self._synchronization = synchronization

@@ -1,7 +1,7 @@
 """Who an agent is: its certificate, checked against this server's authority and the endpoints.
 
-That is decided before a byte of a body is read. The signature and dates of a certificate are looked
-at again only after a while; whether its endpoint is enrolled, with each request.
+That is decided before a byte of a body is read. The signature of a certificate is looked at again
+only after a while; when it ends, and whether its endpoint is enrolled, with each request.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from cryptography.x509 import load_der_x509_certificate
 
 from deodar.edr import web
 from deodar.edr.endpoint import ENROLLED
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from deodar.tls.certificates import Pair
 
 _AGENT = re.compile(r"deodar-agent/([0-9A-Za-z.+-]{1,64})", re.ASCII)
-_CHECKED_FOR = 60.0
+_GOOD_FOR, _REFUSED_FOR = 3600.0, 60.0
 _CHECKED_MOST = 65_536
 
 log = logger("edr.agent_api")
@@ -76,14 +78,20 @@ class AgentGate:
 
     def _problem(self, certificate: bytes, digest: str) -> CertificateProblem | None:
         """Check a certificate's signature and dates, again only after a while."""
-        now = time.monotonic()
-        checked = self._checked.get(digest)
-        if checked is not None and checked[0] > now - _CHECKED_FOR:
-            return checked[1]
+        now = time.time()
+        until, problem = self._checked.get(digest, (0.0, None))
+        if now < until <= now + _GOOD_FOR:
+            return problem
         problem = check_issued(
             certificate, self._authority.certificate, datetime.now(UTC), Purpose.CLIENT
         )
         if len(self._checked) >= _CHECKED_MOST:
             self._checked.clear()
-        self._checked[digest] = (now, problem)
+        until = now + _REFUSED_FOR if problem else min(now + _GOOD_FOR, _end(certificate))
+        self._checked[digest] = (until, problem)
         return problem
+
+
+def _end(certificate: bytes) -> float:
+    """Return when a certificate ends, in seconds since the epoch."""
+    return load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()

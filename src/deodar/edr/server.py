@@ -125,7 +125,8 @@ async def _parts(
             )
             live.subscribe(lambda now: register.follow(now.external_systems))
             contacts = Contacts(database)
-            gate = AgentGate(Endpoints(database, contacts), installation.authority)
+            endpoints = Endpoints(database, contacts)
+            gate = AgentGate(endpoints, installation.authority)
             responding = Responding(installation, database, gate, register, admission, live)
             registry.register(RespondingMetrics(database, responding))
             events = EventsApi(
@@ -147,7 +148,7 @@ async def _parts(
             ):
                 yield (
                     parts,
-                    _app(installation, parts, database, events, responding, live, contacts),
+                    _app(installation, parts, database, events, responding, live, endpoints, gate),
                 )
 
 
@@ -158,7 +159,8 @@ def _app(
     events: EventsApi,
     responding: Responding,
     live: LiveSettings,
-    contacts: Contacts,
+    endpoints: Endpoints,
+    gate: AgentGate,
 ) -> Starlette:
     """Return the application for agents and external systems."""
     settings = installation.settings
@@ -166,8 +168,8 @@ def _app(
     def days() -> int:
         return live.current.fleet.certificate_days
 
-    endpoints = Endpoints(database, contacts)
     agents = AgentApi(
+        gate,
         endpoints,
         parts.ingest,
         Synchronization(database, Policies(database), installation.server_id),
@@ -176,7 +178,6 @@ def _app(
         settings.ingest,
         days,
     )
-    gate = AgentGate(endpoints, installation.authority)
     app = Starlette(
         routes=[
             *events.routes,
