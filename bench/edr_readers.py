@@ -1,9 +1,9 @@
 """Twenty external systems with different filters at the EDR server, and one without.
 
-First one system alone and then one beside the twenty reads the whole log at full speed (goal:
-100,000 events/s). Then an agent sends a packet every 50 ms, while the twenty go on: from the
-agent's acknowledgement, which comes with the commit, to the whole answer at a system that waits for
-it (goal: under 200 ms).
+First one system alone reads the whole log at full speed, then one beside the twenty, which read
+it too (goal: 100,000 events/s). When these have reached the end and follow the log, an agent sends
+a packet every 50 ms: from its acknowledgement, which comes with the commit, to the whole answer at
+a system that waits for it (goal: under 200 ms). The twenty are in a process of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import httpx
 import zstandard
 
 from bench.fleet import enrol
+from bench.followers import FILTERS, Followers
 from bench.report import Line, cpu_seconds, percentiles
 from bench.stand import give, rate, stack, write_events
 from deodar.columnar.envelope import split
@@ -29,7 +30,6 @@ from deodar.tls.certificates import Pair, self_signed
 from deodar.tls.contexts import pinned_client, unverified_client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from deodar.demo.stack import Stack
@@ -41,35 +41,13 @@ SAMPLES = 200
 EVERY = 0.05
 GOAL, GOAL_SECONDS = 100_000, 0.2
 BATCH = 10
-FILTERS = (
-    "EventType == 'process'",
-    "EventType == 'connection'",
-    "EventType == 'filechange'",
-    "EventType == 'threatdetect'",
-    "EventType == 'process' OR EventType == 'connection'",
-    "FileName == 'bash'",
-    "FileName == 'curl' AND EventType == 'process'",
-    "FileFullName == '/usr/bin/*'",
-    "UserName == 'root'",
-    "UserName != 'root'",
-    "HostName == 'web-*'",
-    "RemotePort == 443",
-    "RemotePort > 1024 AND EventType == 'connection'",
-    "RemoteIp == '10.*'",
-    "SystemPid < 1000",
-    "Md5 != ''",
-    "Sha256 == '0*'",
-    "ExitCode != 0",
-    "FilePath == '/usr/*'",
-    "EventType == 'process' OR EventType == 'windowsevent'",
-)
 
 
 class System:
     """An accepted external system."""
 
-    def __init__(self, url: str, register: Register, pair: Pair) -> None:
-        identity = str(uuid.uuid4())
+    def __init__(self, url: str, register: Register, pair: Pair, identity: str = "") -> None:
+        identity = identity or str(uuid.uuid4())
         self._address = f"{url}/kata/events_api/v1/{identity}/events"
         self._client = httpx.Client(verify=unverified_client(pair), timeout=60, trust_env=False)
         assert self._client.get(self._address).status_code == 401
@@ -88,6 +66,16 @@ class System:
         self._client.close()
 
 
+def accepted(url: str, register: Register, folder: Path) -> Path:
+    """Make a folder with the certificates of accepted systems, one for each filter."""
+    folder.mkdir()
+    for number in range(len(FILTERS)):
+        pair = self_signed(f"s{number}")
+        System(url, register, pair, identity := str(uuid.uuid4())).close()
+        (folder / f"{identity}.pem").write_bytes(pair.pem)
+    return folder
+
+
 def read(system: System, events: int) -> float:
     """Read from the beginning on; returns events per second."""
     count, began = 0, time.monotonic()
@@ -96,31 +84,6 @@ def read(system: System, events: int) -> float:
         assert found, f"the log has {count} of {events} events"
         count += len(found)
     return rate(count, began)
-
-
-@contextlib.contextmanager
-def pollers(systems: list[System]) -> Iterator[list[int]]:
-    """Let systems with filters fetch all the time; gives how many events each has got."""
-    stop = threading.Event()
-    got = [0] * len(systems)
-
-    def work(number: int, system: System) -> None:
-        asked = {"filter": FILTERS[number % len(FILTERS)]}
-        while not stop.is_set():
-            found = system.page(max_events=str(PAGE), max_timeout="PT2S", **asked)
-            got[number] += len(found)
-            asked = {}
-
-    threads = [
-        threading.Thread(target=work, args=(number, system))
-        for number, system in enumerate(systems)
-    ]
-    for thread in threads:
-        thread.start()
-    yield got
-    stop.set()
-    for thread in threads:
-        thread.join(60)
 
 
 def latencies(
@@ -168,26 +131,29 @@ def measure(parts: Stack, events: int, samples: int) -> list[Line]:
     enrol(made, parts.folder / "fleet", 1)
     with contextlib.closing(made.database()) as database:
         register = Register(database, made.settings.external_systems)
-        systems = [System(url, register, self_signed(f"s{n}")) for n in range(len(FILTERS))]
+        folder = accepted(url, register, parts.folder / "followers")
         alone, beside = (System(url, register, self_signed(f"r{n}")) for n in range(2))
     server = parts.children["edr"]
     used = cpu_seconds(server.pid)
     rate_alone = read(alone, events)
     used = cpu_seconds(server.pid) - used
-    with pollers(systems) as got:
-        rate_beside = read(beside, events)
-        found = latencies(url, made, parts.folder / "fleet", beside, samples)
-    for system in (*systems, alone, beside):
-        system.close()
+    followers = Followers(url, folder)
+    rate_beside = read(beside, events)
+    caught_up = followers.caught_up()
+    found = latencies(url, made, parts.folder / "fleet", beside, samples)
+    got = followers.end()
+    alone.close()
+    beside.close()
     told = percentiles(found)
-    with_20 = f"beside {len(systems)} with filters"
+    with_20 = f"beside {len(FILTERS)} with filters"
     return [
         Line("events API, one reader alone", rate_alone, "events/s", rate_alone / GOAL,
              f"the goal ({GOAL:,}/s)"),
         Line("events API, processor time of the server", used / events * 1e6, "µs/event"),
         Line(f"events API, one reader {with_20}", rate_beside, "events/s", rate_beside / GOAL,
              f"the goal ({GOAL:,}/s)"),
-        Line(f"events that the {len(systems)} got meanwhile", sum(got), "events"),
+        Line(f"events that the {len(FILTERS)} got meanwhile", got, "events"),
+        Line(f"time until the {len(FILTERS)} had the whole log", caught_up, "s"),
         *(Line(f"commit to delivery {with_20}, {name}", told[name], "s",
                told[name] / GOAL_SECONDS, f"the goal ({GOAL_SECONDS} s)") for name in told),
     ]  # fmt: skip

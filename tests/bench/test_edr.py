@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from bench.edr_readers import FILTERS, measure
+from bench.edr_readers import measure
+from bench.followers import FILTERS
 from bench.stand import stack
 from deodar import kedrql
 

@@ -52,6 +52,7 @@ CONFLICT = (
 )
 PREFIX = "/kata/events_api/v1/"
 _RECHECK_AFTER = 1.0
+_SMALL = 65_536  # bytes of an answer that is put together without a thread
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -279,7 +280,10 @@ class EventsApi:
 
     async def _respond(self, request: Request, collected: Collected, token: str) -> Response:
         encoding = body.negotiate(request.headers.get("accept-encoding", ""))
-        whole = await self._run(_envelope, collected.parts, token, encoding)
+        if collected.size <= _SMALL:  # what follows the log closely does not queue behind others
+            whole = _envelope(collected.parts, token, encoding)
+        else:
+            whole = await self._run(_envelope, collected.parts, token, encoding)
         headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
