@@ -103,18 +103,19 @@ async def test_one_collectors_http_destination_is_anothers_connector(
     assert report(home).connector_counts["repeats"] == 1
 
 
+@pytest.mark.timeout(240)
 async def test_with_a_full_journal_posts_are_turned_away_until_the_core_is_back(
     core,  # noqa: F811
     collector_process,  # noqa: F811
 ):
     port = free_port()
-    home = collector(core, "http", "raw", port=port, max_body_bytes=1 << 20)
+    home = collector(core, "http", "raw", port=port, max_body_bytes=8 << 20)
     path = home.path / "collector.toml"
-    text = path.read_text().replace(f"journal_bytes = {4 << 30}", f"journal_bytes = {48 << 20}")
+    text = path.read_text().replace(f"journal_bytes = {4 << 30}", f"journal_bytes = {64 << 20}")
     dead = text.replace(core.url, f"https://127.0.0.1:{free_port()}")
     path.write_text(dead)
     child = await asyncio.to_thread(collector_process, home)
-    body = b"\n".join(b"%016000x" % n for n in range(60))
+    body = b"\n".join(b"%016000x" % n for n in range(450))
     accepted, status = 0, 200
     async with httpx.AsyncClient(timeout=60) as client:
         url = f"http://127.0.0.1:{port}/events"
@@ -129,4 +130,4 @@ async def test_with_a_full_journal_posts_are_turned_away_until_the_core_is_back(
     path.write_text(text)
     await asyncio.to_thread(collector_process, home)
     # What was answered with 503 may have been kept all the same; what was accepted must be there.
-    await until(lambda: stored(core, home)["n"] >= accepted, limit=60)
+    await until(lambda: stored(core, home)["n"] >= accepted, limit=150)

@@ -93,3 +93,33 @@ def test_the_status_tells_what_the_stages_did(siem, collector):
     for words in ("filtered", "1,234", "rule names", "4,321 from_cache", "open windows"):
         assert words in told
     assert "paused" not in told
+
+
+def test_a_collector_with_another_connector_is_added_shown_and_checked(siem):
+    settings = ("--set", "port=5514", "--set", 'delimiter="\\u0000"', "--set", "idle_seconds=0")
+    words = ("collector", "add", "syslog", "--connector", "tcp", *settings, "--dir", siem)
+    assert "Start it: deodar siem collector run syslog" in deodar(*words).stdout
+    found = load_collector(siem / "collectors/syslog/collector.toml")
+    assert found.normalizer == "raw"
+    assert (found.connector.kind, found.connector.port) == ("tcp", 5514)
+    assert found.connector.delimiter == "\x00"
+    told = json.loads(deodar("collector", "status", "syslog", "--dir", siem, "--json").stdout)
+    assert told["kind"] == "tcp"
+    assert told["listens_on"] == "127.0.0.1, port 5514, without TLS"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "give --edr HOST:PORT for an EDR server, or --connector KIND"),
+        (("--edr", "h:1", "--connector", "tcp"), "give --edr HOST:PORT"),
+        (("--connector", "pigeon"), "no kind of connector"),
+        (("--connector", "tcp", "--set", "port=x"), "port"),
+        (("--connector", "tcp", "--set", "port"), "give KEY=VALUE"),
+        (("--connector", "tcp", "--set", "port=1", "--normalizer", "x"), "no normalizer x"),
+    ],
+)
+def test_a_connector_that_cannot_be_is_told_and_nothing_made(siem, words, told):
+    ran = deodar("collector", "add", "x", *words, "--dir", siem, code=2)
+    assert told in ran.stderr
+    assert not (siem / "collectors" / "x").exists()

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from deodar.kit.errors import StateError
+from deodar.kit.errors import SettingsError, StateError
 from deodar.siem.cli_options import (
+    connector_table,
     edr_source,
     plain,
     print_ready,
@@ -54,3 +55,19 @@ def test_options_become_a_source():
     source = edr_source(["a", "b"], ["pin"], None, False, 5, 0.5, 9.0, "x == 1")
     assert (source.urls, source.pins, source.max_events) == (("a", "b"), ("pin",), 5)
     assert (source.max_timeout, source.client_timeout, source.filter) == (0.5, 9.0, "x == 1")
+
+
+def test_settings_of_a_connector_are_toml_or_plain_text_and_dots_lead_into_tables():
+    given = ["port=5", "paths=['/a', '/b']", "host=0.0.0.0", "tls.ca=x.pem", "tls.insecure=true"]
+    assert connector_table("file", given) == {
+        "kind": "file",
+        "port": 5,
+        "paths": ["/a", "/b"],
+        "host": "0.0.0.0",
+        "tls": {"ca": "x.pem", "insecure": True},
+    }
+    for broken in ("port", "=5", "a..b=1"):
+        with pytest.raises(SettingsError, match="give KEY=VALUE"):
+            connector_table("tcp", [broken])
+    with pytest.raises(SettingsError, match="no table"):
+        connector_table("tcp", ["tls=1", "tls.ca=x"])

@@ -9,7 +9,7 @@ import pytest
 from deodar.kit.directory import StateDirectory
 from deodar.kit.errors import DeodarError, SettingsError, StateError
 from deodar.siem.settings import SiemSettings, load_collector
-from deodar.siem.setup import Source, add_collector, core_url, init_siem
+from deodar.siem.setup import Source, add_collector, add_collector_of, core_url, init_siem
 from deodar.tls.certificates import (
     Purpose,
     check_issued,
@@ -105,3 +105,14 @@ def test_a_collector_is_not_made_twice(siem):
 )
 def test_collectors_reach_the_core_where_it_listens(host, url):
     assert core_url(SiemSettings(tenant_id="t", host=host)) == url
+
+
+def test_a_collector_of_another_kind_is_made_whole_or_not_at_all(siem):
+    made = add_collector_of(siem, "logs", {"kind": "file", "paths": ["/var/log/x"]})
+    settings = load_collector(Path(made.folder) / "collector.toml")
+    assert (settings.connector.kind, settings.normalizer) == ("file", "raw")
+    assert (Path(made.folder) / "core-client.pem").is_file()
+    for table in ({"kind": "file", "paths": []}, {"kind": "file"}, {}):
+        with pytest.raises(SettingsError):
+            add_collector_of(siem, "other", table)
+    assert not (siem.path / "collectors" / "other").exists()
