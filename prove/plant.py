@@ -74,7 +74,7 @@ class Plant:
         self._nats()
         self._settings()
         self.stack.start_collector()
-        self.stack.accept_collector()
+        self.stack.accept_collector(limit=120)
 
     def restart(self, name: str) -> None:
         """Start what was killed; returns once it can be used."""
