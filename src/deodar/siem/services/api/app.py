@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -35,7 +35,7 @@ since the epoch. Every answer that is no success has the form `{"error": text}`.
 
 def make(core: ServiceCore | None = None) -> FastAPI:
     """Return the application; without a core only its documentation can be read."""
-    app = FastAPI(
+    app = _Documented(
         title="Deodar SIEM",
         version=__version__,
         description=_ABOUT,
@@ -54,7 +54,6 @@ def make(core: ServiceCore | None = None) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
-    _complete(app)
     if core is not None:
         app.state.core = core
         app.add_middleware(Gate, core=core, public=frozenset((DOCUMENT,)))
@@ -90,13 +89,21 @@ def _role(route: APIRoute) -> Role:
     return roles[0]
 
 
-def _complete(app: FastAPI) -> None:
-    """Put into the document which role each operation needs, and how to show a token."""
-    document = app.openapi()
+class _Documented(FastAPI):
+    """An application that makes its document when it is first asked for: that takes a while."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, with the role that each operation needs and how to show a token."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _completed(super().openapi())
+        return self.openapi_schema
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
     scheme = {"type": "http", "scheme": "bearer", "description": "An API token."}
     document["components"]["securitySchemes"] = {"apiToken": scheme}
     for one in operations(ROUTERS):
         told = document["paths"][one.path][one.method.lower()]
         told["x-required-role"] = one.role
         told["security"] = [{"apiToken": []}]
-    app.openapi_schema = document
+    return document
