@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi.exceptions import RequestValidationError
@@ -10,9 +11,10 @@ from starlette.exceptions import HTTPException
 from deodar import __version__
 from deodar.edr.api import problems
 from deodar.edr.api.gate import Gate
-from deodar.edr.api.openapi import PREFIX, Documented
+from deodar.edr.api.openapi import PREFIX, completed
 from deodar.edr.api.operations import Methods, operations
 from deodar.edr.api.resources import RESOURCES
+from deodar.kit.documented import Documented
 from deodar.kit.errors import DeodarError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ Manages a Deodar EDR server. Log in at `POST /session`, or show an API token as
 
 def make(services: Services | None = None) -> FastAPI:
     """Return the application; without services only its documentation can be read."""
+    declared = list(operations(RESOURCES))
     app = Documented(
+        partial(completed, operations=declared),
         title="Deodar EDR server",
         version=__version__,
         description=_ABOUT,
@@ -50,8 +54,6 @@ def make(services: Services | None = None) -> FastAPI:
     )
     for resource in RESOURCES:
         app.include_router(resource.router)
-    declared = list(operations(RESOURCES))
-    app.operations = declared
     app.state.methods = Methods(declared)
     if services is not None:
         app.state.services = services

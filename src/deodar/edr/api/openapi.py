@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-
 from deodar.edr.api.access import COOKIE
 
 if TYPE_CHECKING:
@@ -21,19 +19,8 @@ _SCHEMES = {
 PREFIX = "/api/v1"
 
 
-class Documented(FastAPI):
-    """An application that makes its document when it is first asked for: that takes a while."""
-
-    operations: Iterable[Operation] = ()
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the document, with the role that each operation needs and how to log in."""
-        if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi(), self.operations)
-        return self.openapi_schema
-
-
-def _completed(document: dict[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
+def completed(document: dict[str, Any], operations: Iterable[Operation]) -> dict[str, Any]:
+    """Return the document with the role that each operation needs and how to log in."""
     document["components"]["securitySchemes"] = _SCHEMES
     document["servers"] = [{"url": PREFIX}]
     for one in operations:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from deodar import __version__
+from deodar.kit.documented import Documented
 from deodar.kit.errors import DeodarError
 from deodar.siem.services.api import problems
 from deodar.siem.services.api.access import Requires
@@ -20,7 +20,7 @@ from deodar.siem.services.api.resources import RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fastapi import APIRouter
+    from fastapi import APIRouter, FastAPI
 
     from deodar.siem.services.core import ServiceCore
     from deodar.siem.services.roles import Role
@@ -35,7 +35,8 @@ since the epoch. Every answer that is no success has the form `{"error": text}`.
 
 def make(core: ServiceCore | None = None) -> FastAPI:
     """Return the application; without a core only its documentation can be read."""
-    app = _Documented(
+    app = Documented(
+        _completed,
         title="Deodar SIEM",
         version=__version__,
         description=_ABOUT,
@@ -89,17 +90,8 @@ def _role(route: APIRoute) -> Role:
     return roles[0]
 
 
-class _Documented(FastAPI):
-    """An application that makes its document when it is first asked for: that takes a while."""
-
-    def openapi(self) -> dict[str, Any]:
-        """Return the document, with the role that each operation needs and how to show a token."""
-        if self.openapi_schema is None:
-            self.openapi_schema = _completed(super().openapi())
-        return self.openapi_schema
-
-
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with the role that each operation needs and how to show a token."""
     scheme = {"type": "http", "scheme": "bearer", "description": "An API token."}
     document["components"]["securitySchemes"] = {"apiToken": scheme}
     for one in operations(ROUTERS):
