@@ -16,7 +16,7 @@ demo: $(VENV)/.ready  ## the whole pipeline on this host; ARGS=--once ends after
 
 test: $(VENV)/.ready  ## all tests; as root also those that need a real kernel sensor
 	tools/debian-packages test
-	$(BIN)/pytest -n 2 --dist loadgroup --reruns 1 -rR $(ARGS)
+	tools/run-tests $(ARGS)
 
 check: $(VENV)/.ready  ## lint, types, the dependency rule, the mirror rule of tests, generated pages
 	$(BIN)/ruff check

@@ -76,15 +76,15 @@ def kind(request: pytest.FixtureRequest) -> Callable[[int, str], None]:
 
 
 HOST = ("agent", "bench", "demo", "e2e", "machines", "packaging")
-"""Tests that watch or measure this very host: one at a time, in one process."""
+"""Tests that watch or measure this very host: one at a time, with nothing else going on."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the host together; skip what needs root where there is none, and say so."""
+    """Mark the tests of the host; skip what needs root where there is none, and say so."""
     tests = Path(__file__).parent
     for item in items:
         if item.path.relative_to(tests).parts[0] in HOST:
-            item.add_marker(pytest.mark.xdist_group("host"))
+            item.add_marker(pytest.mark.host)
     if os.geteuid() == 0:
         return
     skip = pytest.mark.skip(reason="needs root: a real kernel sensor or a namespace")
