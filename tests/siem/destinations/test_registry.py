@@ -9,6 +9,8 @@ GOOD = {
     "file": {"path": "events.jsonl"},
     "syslog": {"address": "127.0.0.1:514"},
     "http": {"urls": ["http://127.0.0.1:1/in"]},
+    "kafka": {"brokers": ["127.0.0.1:9092"], "topic": "events"},
+    "opensearch": {"urls": ["http://127.0.0.1:9200"]},
     "nats-jetstream": {"urls": ["nats://127.0.0.1:4222"], "subject": "events.all"},
     "deodar": {"url": "https://siem:7210", "certificate": "c.pem", "authority": "a.pem"},
 }
@@ -34,7 +36,7 @@ async def test_what_is_opened_is_what_was_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"kind": "kafka"}, r"c\.toml: destinations\[0\]\.kind: 'kafka' is no kind"),
+        ({"kind": "amqp"}, r"c\.toml: destinations\[0\]\.kind: 'amqp' is no kind"),
         ({"pth": "x"}, "unknown field `pth`"),
         ({"path": ""}, r"destinations\[0\]\.path: give the name"),
         ({"name": "storage"}, "is the SIEM's own"),
@@ -68,6 +70,14 @@ def test_a_name_is_given_once():
         ("nats-jetstream", {"subject": "a b"}, "subject"),
         ("nats-jetstream", {"user": "x"}, "belong together"),
         ("deodar", {"url": "http://x"}, "only https"),
+        ("kafka", {"brokers": []}, "brokers"),
+        ("kafka", {"topic": "a b"}, "topic"),
+        ("kafka", {"key": "Nam"}, "no field Nam"),
+        ("kafka", {"sasl": "PLAIN"}, "give sasl, user and password_file together"),
+        ("opensearch", {"urls": []}, "urls: give one"),
+        ("opensearch", {"index": "Events"}, "lower case"),
+        ("opensearch", {"data_stream": True}, "no date in its name"),
+        ("opensearch", {"user": "x"}, "password_file"),
     ],
 )
 def test_each_kind_checks_its_own(kind, changes, told):

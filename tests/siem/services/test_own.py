@@ -6,7 +6,6 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.siem.services.world import World, make_world
@@ -14,7 +13,6 @@ from tests.siem.storage.test_service import batch
 
 from deodar.siem.services.own import _DISKS, _QUEUE
 from deodar.siem.storage.service import PREFIX
-from deodar.store.engine import open_engine
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +77,7 @@ def test_a_core_that_was_stopped_shows_red(world):
     wait_for(lambda: world.row("storage")["status"] == "green")
 
 
-def test_what_is_asked_of_a_cluster_is_understood_by_the_engine(tmp_path: Path):
-    engine = open_engine(f"chdb://{tmp_path / 'store'}")
-    try:
-        assert engine.query(_QUEUE).to_pylist() == [{"n": 0}]
-        (disk, *_others) = engine.query(_DISKS).to_pylist()
-        assert 0 < disk["free_space"] <= disk["total_space"]
-    finally:
-        engine.close()
+def test_what_is_asked_of_a_cluster_is_understood_by_the_engine(deodar_store_engine):
+    assert deodar_store_engine.query(_QUEUE).to_pylist() == [{"n": 0}]
+    (disk, *_others) = deodar_store_engine.query(_DISKS).to_pylist()
+    assert 0 < disk["free_space"] <= disk["total_space"]
