@@ -75,15 +75,23 @@ def kind(request: pytest.FixtureRequest) -> Callable[[int, str], None]:
     return note
 
 
-HOST = ("agent", "bench", "demo", "e2e", "machines", "packaging")
+HOST = ("agent/", "bench/", "demo/", "e2e/", "machines/", "packaging/")
 """Tests that watch or measure this very host: one at a time, with nothing else going on."""
+SHARING = (
+    *(f"agent/{name}" for name in ("gather", "journal", "spool", "tasking", "tasks")),
+    *(f"e2e/test_{name}.py" for name in ("api_schema", "backup", "connectors", "distributed")),
+    *(f"e2e/test_{name}.py" for name in ("fleet", "nodes", "postgresql", "users_by_curl")),
+)
+"""Of those, what may run beside others where it does not need root: no sensor, own servers."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the host; skip what needs root where there is none, and say so."""
     tests = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(tests).parts[0] in HOST:
+        place = item.path.relative_to(tests).as_posix()
+        shares = place.startswith(SHARING) and not item.get_closest_marker("root")
+        if place.startswith(HOST) and not shares:
             item.add_marker(pytest.mark.host)
     if os.geteuid() == 0:
         return
