@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.agent.sensors.conftest import waits
 
 from deodar.agent.sensors import bpf as module
 from deodar.agent.sensors import syscall
@@ -586,15 +586,9 @@ def test_quiet_reader_sleeps(bpf):
         os.close(loaded.links.pop())  # this host's other processes are not to disturb
     while bpf.read(0.3):
         pass
-    seconds, before = 3 * module.SLEEP, _waits()
+    seconds, before = 3 * module.SLEEP, waits()
     assert bpf.read(seconds) == []
-    # Not the processor's time: some virtual machines charge milliseconds for a wake-up alone.
-    assert _waits() - before <= seconds / module.SLEEP + 2
-
-
-def _waits() -> int:
-    """Return how often this thread has gone to sleep so far."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+    assert waits() - before <= seconds / module.SLEEP + 2
 
 
 @pytest.mark.parametrize("early", [False, True])
