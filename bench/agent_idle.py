@@ -5,8 +5,9 @@ this machine; half a minute and more to settle, until what ran before is hashed,
 watching. Processor: user and system time of the agent's process and its children (/proc/PID/stat)
 by the wall clock, and beside it the run time of its eBPF programs, which the kernel accounts to
 whoever caused the event. Memory: resident set (Rss in /proc/PID/smaps_rollup, shared pages counted
-in full) summed over the processes, at the end. The host is never quite idle, and the server on it
-works too: how many records came in the time is told as well. So is what a program takes meanwhile
+in full) summed over the processes, at the end. The server would be another host's: the folder of
+its store is left out, or the agent would tell of each merge there. The host is never quite idle all
+the same, so how many records came in the time is told as well. So is what a program takes meanwhile
 that only wakes up once a second: virtual machines differ by the factor of ten in what they charge.
 
 Run as root: ``python -m bench.agent_idle [seconds]``.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 from bench.report import Line, cpu_seconds
 from bench.stand import give, settle, stack
 from deodar.agent.sensors import syscall
+from deodar.agent.service import DETECTION, INTEGRATION
 from deodar.demo.stack import DEODAR, deodar
 from deodar.kit.children import Child
 
@@ -45,7 +47,9 @@ def main() -> None:
         parts.start_edr()
         parts.enroll_agent()
         words = ("MaximumDataTransferTime=30", "UseRequestCountLimits=Yes")  # the defaults
-        deodar("agent", "task", "settings", "set", "KATAEDR", *words, "--dir", parts.agent)
+        deodar("agent", "task", "settings", "set", INTEGRATION, *words, "--dir", parts.agent)
+        words = (f"ExcludedFolders.item_0001.FolderPath={parts.edr}",)
+        deodar("agent", "task", "settings", "set", DETECTION, *words, "--dir", parts.agent)
         command = [*DEODAR, "agent", "run", "--dir", str(parts.agent)]
         agent = Child("agent", command, parts.folder / "logs")
         parts.children["agent"] = agent.start()
