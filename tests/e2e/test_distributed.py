@@ -40,7 +40,8 @@ def deliver(agent: Agent, number: int) -> None:
     pytest.fail("the packet was never taken")
 
 
-def test_two_servers_deliver_their_own_events_to_one_siem_with_two_collectors(stack: Stack):
+def test_two_servers_one_siem(stack: Stack):
+    """Each delivers its own events, to a collector of its own."""
     servers = [server(stack, name) for name in ("edr", "branch")]
     stack.start_core(servers[0].url)
     trust = ("--edr-ca", servers[1].folder / "authority.pem", "--fetch-timeout", "0.25")
