@@ -42,11 +42,13 @@ class Account:
 
 def prove(folder: Path, events: int, kills: int, seed: int) -> Account:
     """Run the proof in `folder` and return the account."""
+    piece = events // kills
+    events = piece * kills  # as many after each kill
     account, chance, began = Account(), random.Random(seed), time.monotonic()  # noqa: S311
-    plant = Plant(folder, page=max(100, events // kills // 10))
+    plant = Plant(folder, page=max(100, piece // 10))
     try:
         plant.start()
-        source = pieces(events, events // kills)
+        source = pieces(events, piece)
         for _ in range(kills):
             _kill(plant, chance, source, account)
         for _ in source:
