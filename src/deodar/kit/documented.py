@@ -20,7 +20,13 @@ class Documented(FastAPI):
 
     def __init__(self, complete: Callable[[Document], Document], **settings: Any) -> None:
         """`complete` gets the document and returns it with what is to be added."""
-        super().__init__(**settings)
+        super().__init__(
+            docs_url=None,  # their pages load scripts from elsewhere
+            redoc_url=None,
+            redirect_slashes=False,
+            generate_unique_id_function=lambda route: route.name,
+            **settings,
+        )
         self._complete = complete
 
     def openapi(self) -> Document:

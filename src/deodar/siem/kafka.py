@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from deodar.kit.errors import SettingsError
-from deodar.siem.destinations.base import read_file
+from deodar.siem.destinations.base import read_secret
 from deodar.siem.destinations.trust import TlsSettings, client_context
 
 if TYPE_CHECKING:
@@ -69,12 +68,9 @@ def link_options(settings: KafkaLink, home: Path) -> dict[str, Any]:
     if settings.security == "tls":
         options["ssl_context"] = client_context(settings.tls, home)
     if settings.sasl != "none":
-        password = read_file(home, settings.password_file).decode("utf-8", "replace").strip()
-        if not password:
-            raise SettingsError(f"{home / settings.password_file} is empty")
         options |= {
             "sasl_mechanism": settings.sasl,
             "sasl_plain_username": settings.user,
-            "sasl_plain_password": password,
+            "sasl_plain_password": read_secret(home, settings.password_file),
         }
     return options

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deodar.kit.errors import SettingsError
-from deodar.siem.destinations.base import read_file
+from deodar.siem.destinations.base import read_secret
 from deodar.siem.destinations.trust import TlsSettings, client_context
 
 if TYPE_CHECKING:
@@ -63,9 +62,9 @@ def link_options(settings: NatsLink, home: Path) -> dict[str, Any]:
         "error_cb": _ignore,
     }
     if settings.user:
-        options |= {"user": settings.user, "password": _secret(home, settings.password_file)}
+        options |= {"user": settings.user, "password": read_secret(home, settings.password_file)}
     if settings.token_file:
-        options["token"] = _secret(home, settings.token_file)
+        options["token"] = read_secret(home, settings.token_file)
     if any(url.startswith("tls://") for url in settings.urls):
         options["tls"] = client_context(settings.tls, home)
     return options
@@ -73,10 +72,3 @@ def link_options(settings: NatsLink, home: Path) -> dict[str, Any]:
 
 async def _ignore(_error: Exception) -> None:
     """Keep the library from logging by itself: every failure reaches the caller."""
-
-
-def _secret(home: Path, name: str) -> str:
-    text = read_file(home, name).decode("utf-8", "replace").strip()
-    if not text:
-        raise SettingsError(f"{home / name} is empty")
-    return text

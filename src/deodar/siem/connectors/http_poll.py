@@ -18,7 +18,6 @@ import httpx
 import msgspec
 
 from deodar.kit.body import BodyError, read_body
-from deodar.kit.errors import SettingsError
 from deodar.kit.logging import logger
 from deodar.siem.connectors.backoff import Backoff, retry_after
 from deodar.siem.connectors.base import (
@@ -41,7 +40,7 @@ from deodar.siem.connectors.http_poll_answer import (
 )
 from deodar.siem.connectors.restarting import RestartingConnector
 from deodar.siem.connectors.status import Status
-from deodar.siem.destinations.base import read_file
+from deodar.siem.destinations.base import bearer
 from deodar.siem.destinations.trust import TlsSettings, client_context
 from deodar.siem.errors import ConnectorError
 
@@ -278,10 +277,7 @@ def _read(state: str | None) -> Place:
 def _headers(settings: HttpPollSettings, home: Path) -> dict[str, str]:
     named = {"accept-encoding": "zstd, gzip"}
     if settings.token_file:
-        token = read_file(home, settings.token_file).decode("utf-8", "replace").strip()
-        if not token or not token.isascii() or not token.isprintable():
-            raise SettingsError(f"{home / settings.token_file} holds no token")
-        named["authorization"] = f"Bearer {token}"
+        named["authorization"] = bearer(home, settings.token_file)
     return {**named, **{key.lower(): value for key, value in settings.headers.items()}}
 
 

@@ -165,3 +165,22 @@ def read_file(home: Path, name: str) -> bytes:
         return (home / name).read_bytes()
     except OSError as error:
         raise SettingsError(f"cannot read {home / name}: {error.strerror}") from error
+
+
+def read_secret(home: Path, name: str) -> str:
+    """Return the secret in a file that settings name; raises SettingsError."""
+    if not (secret := _words(home, name)):
+        raise SettingsError(f"{home / name} is empty")
+    return secret
+
+
+def bearer(home: Path, name: str) -> str:
+    """Return the header `authorization` with the token in a file; raises SettingsError."""
+    token = _words(home, name)
+    if not token or not token.isascii() or not token.isprintable():
+        raise SettingsError(f"{home / name} holds no token")
+    return f"Bearer {token}"
+
+
+def _words(home: Path, name: str) -> str:
+    return read_file(home, name).decode("utf-8", "replace").strip()

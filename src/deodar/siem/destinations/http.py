@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import httpx
 import msgspec
 
-from deodar.kit.errors import SettingsError
 from deodar.siem.connectors.backoff import retry_after
 from deodar.siem.destinations import forms
 from deodar.siem.destinations.base import (
@@ -22,7 +21,7 @@ from deodar.siem.destinations.base import (
     Destination,
     Kind,
     Progress,
-    read_file,
+    bearer,
 )
 from deodar.siem.destinations.packing import Packing, pack
 from deodar.siem.destinations.trust import TlsSettings, client_context
@@ -184,10 +183,7 @@ def _headers(settings: HttpSettings, home: Path) -> dict[str, str]:
     if settings.compression != "none":
         named["content-encoding"] = settings.compression
     if settings.token_file:
-        token = read_file(home, settings.token_file).decode("utf-8", "replace").strip()
-        if not token or not token.isascii() or not token.isprintable():
-            raise SettingsError(f"{home / settings.token_file} holds no token")
-        named["authorization"] = f"Bearer {token}"
+        named["authorization"] = bearer(home, settings.token_file)
     return {**named, **{key.lower(): value for key, value in settings.headers.items()}}
 
 

@@ -41,10 +41,6 @@ def make(core: ServiceCore | None = None) -> FastAPI:
         version=__version__,
         description=_ABOUT,
         openapi_url=DOCUMENT,
-        docs_url=None,  # their pages load scripts from elsewhere
-        redoc_url=None,
-        redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
         responses=problems.EVERYWHERE,
         exception_handlers={
             DeodarError: problems.refused,
