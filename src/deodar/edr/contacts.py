@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, update
 
 from deodar.edr.errors import ControlDataError
 from deodar.edr.tables import endpoints
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -69,13 +70,10 @@ class Contacts:
     @contextlib.asynccontextmanager
     async def written(self) -> AsyncIterator[None]:
         """Write every second while this lasts, and at the end."""
-        task = asyncio.create_task(self._repeat(), name="contacts")
         try:
-            yield
+            async with background(self._repeat(), "contacts"):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await asyncio.to_thread(self.write)
 
     async def _repeat(self) -> None:

@@ -20,6 +20,7 @@ from deodar.edr.database import now_us, record
 from deodar.edr.errors import ControlDataError, NotKnown
 from deodar.edr.tables import settings as table
 from deodar.kit.acting import actor
+from deodar.kit.background import background
 from deodar.kit.errors import SettingsError
 from deodar.kit.logging import logger
 
@@ -158,13 +159,8 @@ class LiveSettings:
     async def followed(self) -> AsyncIterator[LiveSettings]:
         """Look again and again, as long as the context lasts."""
         await self.look()
-        task = asyncio.create_task(self._follow(), name="live settings")
-        try:
+        async with background(self._follow(), "live settings"):
             yield self
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _follow(self) -> None:
         while True:

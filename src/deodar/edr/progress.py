@@ -18,6 +18,7 @@ from deodar.edr.database import now_us
 from deodar.edr.errors import ControlDataError
 from deodar.edr.external_system import ACCEPTED, ExternalSystem
 from deodar.edr.tables import external_systems as table
+from deodar.kit.background import occurs
 from deodar.kit.logging import logger
 from deodar.store.errors import StoreError
 
@@ -98,9 +99,7 @@ class Progress:
 
     async def _write_on(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WRITE_EVERY):
-                    await stop.wait()
+            await occurs(stop, WRITE_EVERY)
             await self.write()
 
     def _put(self, fetched: dict[_Who, _Fetch]) -> None:

@@ -11,6 +11,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deodar.kit.background import background
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 
@@ -34,7 +35,7 @@ async def keeping_up(chores: Sequence[Chore]) -> AsyncIterator[None]:
     """Do the chores, each in a thread, while this lasts."""
     async with contextlib.AsyncExitStack() as stack:
         for chore in chores:
-            stack.push_async_callback(_end, asyncio.create_task(_repeat(chore)))
+            await stack.enter_async_context(background(_repeat(chore), chore.name))
         yield
 
 
@@ -45,9 +46,3 @@ async def _repeat(chore: Chore) -> None:
         except (DeodarError, OSError) as error:
             log.warning("chore_failed", name=chore.name, reason=str(error))
         await asyncio.sleep(chore.every)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -13,6 +13,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from deodar.edr.errors import ControlDataError, LogInUse
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -45,20 +46,15 @@ async def held(installation: Installation, stop: asyncio.Event | None) -> AsyncI
                 "another EDR server writes the event log of this store; stop it first, or give "
                 "this server a store of its own (distributed mode)"
             )
-        watch = asyncio.create_task(_watch(lock, stop), name="right to write the log")
-        try:
+        async with background(_watch(lock), "right to write the log", stop):
             yield
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
     finally:
         await asyncio.to_thread(lock.release)
         database.close()
 
 
-async def _watch(lock: SessionLock, stop: asyncio.Event | None) -> None:
-    """Take the lock again after the database was away; stop when another server was faster.
+async def _watch(lock: SessionLock) -> None:
+    """Take the lock again after the database was away; end when another server was faster.
 
     While the database is away no agent is let in, so nothing new is written.
     """
@@ -71,6 +67,4 @@ async def _watch(lock: SessionLock, stop: asyncio.Event | None) -> None:
             continue
         if not mine:
             log.error("another_server_writes_the_log")
-            if stop is not None:
-                stop.set()
             return

@@ -260,3 +260,16 @@ async def test_what_is_not_confirmed_is_told_to_nobody_and_nothing_more_is_writt
         with pytest.raises(LogUnavailable):
             await log.append(packet(3))
         assert (confirmed, log.watermark.value) == ([2], 2)
+
+
+async def test_a_log_of_a_term_takes_nothing_more_once_a_failure_was_told(engine):
+    lineage = prepare(engine)
+    log = eventlog.EventLog(engine, BOUNDS, lineage, (0, 0), {}, lambda _last: None)
+    async with eventlog.committing(log, None):
+        with Away(engine), pytest.raises(LogUnavailable, match="cannot be written"):
+            await log.append(packet(1))
+        # Were the third packet taken, the first two would look like repeats of what is there.
+        for number in (3, 1):
+            with pytest.raises(LogUnavailable):
+                await log.append(packet(number))
+    assert stored(engine) == []

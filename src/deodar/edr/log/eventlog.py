@@ -25,6 +25,7 @@ from deodar.edr.log.packet import Packet, block
 from deodar.edr.log.schema import TABLE, prepare
 from deodar.edr.log.view import Counters, View
 from deodar.edr.log.voids import NONE
+from deodar.kit.background import occurs
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 from deodar.store.errors import QueryError, StoreError, StoreFull
@@ -73,7 +74,9 @@ class EventLog(View):
         """`numbers` are the first and the last of the events that are there, 0 for none.
 
         `confirm` is called in a thread with the last number of each block that is in the store,
-        before anybody is told of it. When it raises, this process writes the log no more.
+        before anybody is told of it. With it, the log is closed by the first failure that senders
+        are told of: they send many packets of one source at once, and one that came after a
+        packet was given up would make that look like a repeat.
         """
         super().__init__(engine, lineage, numbers)
         self._engine = engine
@@ -226,7 +229,6 @@ class EventLog(View):
             await asyncio.to_thread(self._confirm, last)
         except DeodarError as error:
             log.warning("block_not_confirmed", last=last, reason=str(error))
-            self.close()
             self._tell_failure(error, group)
             return False
         return True
@@ -260,18 +262,15 @@ class EventLog(View):
                     self._tell_failure(error, group)
                 if self._closed.is_set():
                     return False
-                await self._pause(min(0.1 * 2**tries, _LONGEST_PAUSE))
+                await occurs(self._closed, min(0.1 * 2**tries, _LONGEST_PAUSE))
             else:
                 self._failure = None
                 return True
 
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-
     def _tell_failure(self, reason: DeodarError, group: Sequence[_Waiting]) -> None:
         """Let all senders go with an error; only the block under way is kept, to be tried again."""
+        if self._confirm is not None:
+            self.close()
         text = f"the event log cannot be written: {reason}"
         full = isinstance(reason, StoreFull)
         self._failure = LogFull(text) if full else LogUnavailable(text, retry_after=5)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from deodar.edr.log.schema import TABLE
+from deodar.kit.background import background
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 
@@ -107,13 +108,8 @@ class Retention:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Account]:
         """Look after the log now and then, as long as the context lasts."""
-        task = asyncio.create_task(self._repeat(), name="retention")
-        try:
+        async with background(self._repeat(), "retention"):
             yield self.account
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _repeat(self) -> None:
         while True:

@@ -18,6 +18,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from nats.js.errors import APIError, NotFoundError
 
 from deodar.edr.errors import LogUnavailable, StreamProblem
+from deodar.kit.background import background, occurs
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 from deodar.tls.certificates import load_pair
@@ -89,16 +90,11 @@ class Connection:
     async def opened(self) -> AsyncIterator[Connection]:
         """Connect, as often as it takes, while this lasts; the first try is waited for."""
         tried = asyncio.Event()
-        task = asyncio.create_task(self._connect(tried), name="connection to NATS")
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.settings.timeout):
-                    await tried.wait()
-            yield self
+            async with background(self._connect(tried), "connection to NATS"):
+                await occurs(tried, self.settings.timeout)
+                yield self
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._close()
 
     def listen(self, subject: str, heard: Callable[[bytes], Awaitable[None]]) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from deodar.edr.errors import ControlDataError, NotWriter
 from deodar.edr.log.view import View
+from deodar.kit.background import background, occurs
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -89,16 +90,13 @@ class FollowedLog(View):
         time.sleep(_SETTLED)
 
     @contextlib.asynccontextmanager
-    async def followed(self, connection: Connection) -> AsyncIterator[None]:
-        """Follow the writer while this lasts."""
+    async def followed(
+        self, connection: Connection, stop: asyncio.Event | None = None
+    ) -> AsyncIterator[None]:
+        """Follow the writer while this lasts; `stop` is set should that end by itself."""
         self._connection = connection
-        task = asyncio.create_task(self._follow(), name="followed log")
-        try:
+        async with background(self._follow(), "followed log", stop):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def hear(self, data: bytes) -> None:
         """Take in what the writer tells."""
@@ -122,9 +120,7 @@ class FollowedLog(View):
     async def _follow(self) -> None:
         while True:
             self._look_now.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY):
-                    await self._look_now.wait()
+            await occurs(self._look_now, LOOK_EVERY)
             await self.look()
 
 

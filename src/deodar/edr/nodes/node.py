@@ -76,7 +76,7 @@ async def joined(
         async with (
             presence.noted(stop),
             connection.opened(),
-            view.followed(connection),
+            view.followed(connection, stop),
             writer.running(stop),
         ):
             yield Node(view, publisher, writer, connection, presence)

@@ -15,6 +15,7 @@ from deodar.edr.database import now_us, record
 from deodar.edr.errors import AlreadyThere, ControlDataError, NodeProblem, NotKnown
 from deodar.edr.tables_nodes import log_position
 from deodar.edr.tables_nodes import nodes as table
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -127,15 +128,11 @@ class Presence:
         Raises NodeProblem when it must not start.
         """
         await asyncio.to_thread(self._register.start, self.name)
-        task = asyncio.create_task(self._note(stop), name="presence of the node")
-        try:
+        async with background(self._note(), "presence of the node", stop):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
-    async def _note(self, stop: asyncio.Event | None) -> None:
+    async def _note(self) -> None:
+        """Note again and again, until the node was removed."""
         while True:
             await asyncio.sleep(NOTE_EVERY)
             try:
@@ -145,8 +142,6 @@ class Presence:
                 continue
             if not may_go_on:
                 log.error("node_removed", node=self.name)
-                if stop is not None:
-                    stop.set()
                 return
 
 

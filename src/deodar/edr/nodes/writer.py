@@ -23,6 +23,7 @@ from deodar.edr.nodes import position as positions
 from deodar.edr.nodes.cursor import Cursor
 from deodar.edr.nodes.feed import Feed
 from deodar.edr.nodes.follower import SUBJECT, told
+from deodar.kit.background import background, cancelled
 from deodar.kit.errors import DeodarError
 from deodar.kit.logging import logger
 
@@ -56,15 +57,8 @@ class Writer:
 
         `stop` is set should that ever end by itself; what ended it is raised at the end.
         """
-        task = asyncio.create_task(self._run(), name="writer of the shared log")
-        if stop is not None:
-            task.add_done_callback(lambda _: stop.set())
-        try:
+        async with background(self._run(), "writer of the shared log", stop):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
         while True:
@@ -100,8 +94,8 @@ class Writer:
         feed = Feed(desk, cursor, opened)
         works = self._hold_lock(), self._tell(position.term, opened), *feed.works()
         try:
-            async with _committing(opened):
-                await _until_one_ends(works)
+            async with _committing(opened) as committer:
+                await _until_one_ends((*works, _over(committer)))
         finally:
             self.parts_given_up += feed.parts_given_up
             await cursor.close()
@@ -139,16 +133,21 @@ class Writer:
 
 
 @contextlib.asynccontextmanager
-async def _committing(opened: EventLog) -> AsyncIterator[None]:
+async def _committing(opened: EventLog) -> AsyncIterator[asyncio.Task[None]]:
     """Let the log commit; at the end what is queued, unless that takes too long."""
     committer = asyncio.create_task(opened.run(), name="event log committer")
     try:
-        yield
+        yield committer
     finally:
         opened.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_BLOCK):
                 await committer
+
+
+async def _over(task: asyncio.Task[None]) -> None:
+    """Wait for the end of a task that others end."""
+    await asyncio.wait((task,))
 
 
 async def _until_one_ends(works: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -157,9 +156,7 @@ async def _until_one_ends(works: Iterable[Coroutine[Any, Any, None]]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
+        await cancelled(tasks)
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error

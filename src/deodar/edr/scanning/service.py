@@ -20,6 +20,7 @@ from deodar.edr.scanning.engine import Engine
 from deodar.edr.scanning.rules import Rules
 from deodar.edr.scanning.scans import DETECT, ERROR, NOT_DETECTED, TIMEOUT, Scans
 from deodar.edr.upkeep import Chore
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -97,13 +98,10 @@ class Scanning:
         """Scan what waits while this lasts."""
         for number in await asyncio.to_thread(self._left_over):
             self.begin(number)
-        work = asyncio.create_task(self._work())
         try:
-            yield
+            async with background(self._work(), "scans of files"):
+                yield
         finally:
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
             self._stopping = True
             self._engine.close()
             self._scanner.shutdown()

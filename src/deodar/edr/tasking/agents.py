@@ -26,6 +26,7 @@ from deodar.edr import web
 from deodar.edr.database import now_us
 from deodar.edr.errors import AlreadyThere, BadRequest, FileRefused, NotKnown
 from deodar.edr.tasking.files import Part
+from deodar.kit.background import occurs
 from deodar.kit.body import BodyError
 from deodar.kit.logging import logger
 from deodar.response.errors import OrderProblem
@@ -167,9 +168,7 @@ class TaskingApi:
 
 async def _woken(turn: asyncio.Event, seconds: float) -> bool:
     """Wait for the turn, or for the time; True, whichever comes first."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await turn.wait()
+    await occurs(turn, seconds)
     return True
 
 

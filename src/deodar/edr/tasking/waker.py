@@ -12,6 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from deodar.edr.errors import ControlDataError
+from deodar.kit.background import background, occurs
 from deodar.kit.logging import logger
 
 if TYPE_CHECKING:
@@ -62,17 +63,12 @@ class Waker:
     async def running(self, stop: asyncio.Event) -> AsyncIterator[None]:
         """Look for changes while this lasts; `stop` wakes everybody."""
         self._number = (await asyncio.to_thread(self._changes, 0)).number
-        watch = asyncio.create_task(self._watch(stop))
-        try:
+        async with background(self._watch(stop), "watch for orders"):
             yield
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
 
     async def _watch(self, stop: asyncio.Event) -> None:
         pause = LOOK_EVERY
-        while not await _is_set(stop, pause):
+        while not await occurs(stop, pause):
             pause = LOOK_EVERY
             if not self._turns:
                 continue
@@ -91,12 +87,3 @@ class Waker:
         for agent in list(self._turns) if agents is None else agents:
             for event in self._turns.get(agent, ()):
                 event.set()
-
-
-async def _is_set(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return event.is_set()
-    return True

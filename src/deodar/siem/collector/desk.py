@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from deodar.kit.background import occurs
 from deodar.kit.journal import JournalFull, JournalUnavailable, Record
 from deodar.kit.logging import logger
 from deodar.siem.collector.prepare import count_events
@@ -178,7 +179,7 @@ class Desk:
                 self._latest = Record(number, header, body)
                 self._hinder("")
                 return
-            await _limited_wait(self._freed)
+            await occurs(self._freed, LOOK_AGAIN)
 
     async def after(self, number: int) -> list[Record]:
         """Return the records after `number`, at least one, up to about 16 MB; waits for them.
@@ -192,7 +193,7 @@ class Desk:
             records = await asyncio.to_thread(self._read, number)
             if records:
                 return records
-            await _limited_wait(appended)
+            await occurs(appended, LOOK_AGAIN)
 
     def read(self, after: int) -> Iterator[Record]:
         """Yield the records behind a number that are not done with, oldest first."""
@@ -236,10 +237,3 @@ class Desk:
                 break
             found += count_events(record)
         return found
-
-
-async def _limited_wait(event: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), LOOK_AGAIN)
-    except TimeoutError:
-        return

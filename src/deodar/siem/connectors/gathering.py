@@ -12,6 +12,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from deodar.kit.background import occurs
 from deodar.kit.logging import logger
 from deodar.siem.connectors.base import Handover
 from deodar.siem.connectors.framing import FRAMES, Group, pack
@@ -107,7 +108,7 @@ class Gatherer:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
-            await _limited(self._urgent, self._seconds)
+            await occurs(self._urgent, self._seconds)
             await self._flush()
 
     async def _flush(self) -> None:
@@ -146,10 +147,3 @@ class Gatherer:
 
     def _events_waiting(self) -> int:
         return sum(len(group.events) for group in self._groups)
-
-
-async def _limited(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
+from deodar.kit.background import interruptible
 from deodar.kit.logging import logger
 from deodar.siem.connectors.backoff import Backoff
 from deodar.siem.connectors.base import (
@@ -114,8 +115,8 @@ class NatsConnector(RestartingConnector):
             self._sink.changed(Status("green", f"consuming from {self._where}"))
             while True:
                 try:
-                    messages = await subscription.fetch(
-                        self._settings.batch, timeout=_FETCH_SECONDS
+                    messages = await interruptible(
+                        subscription.fetch(self._settings.batch, timeout=_FETCH_SECONDS)
                     )
                 except TimeoutError:
                     if not client.is_connected:

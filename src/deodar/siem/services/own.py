@@ -10,6 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from deodar import __version__
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 from deodar.siem.errors import ControlDataError, NotPossible
 from deodar.siem.services.host.log_lines import LogLines
@@ -55,13 +56,10 @@ class OwnStorage:
     async def running(self) -> AsyncIterator[None]:
         """Report while the block runs."""
         end_listening = self._lines.listen()
-        task = asyncio.create_task(self._run())
         try:
-            yield
+            async with background(self._run(), "report of the storage"):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             end_listening()
 
     async def _run(self) -> None:

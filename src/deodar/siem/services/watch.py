@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import bindparam, update
 
 from deodar.kit.acting import Actor
+from deodar.kit.background import background
 from deodar.kit.logging import logger
 from deodar.siem.errors import ControlDataError
 from deodar.siem.services.conditions import History, Sample, judge
@@ -102,13 +103,10 @@ class Watch:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keep the database up to date while the block runs, and once more at its end."""
-        task = asyncio.create_task(self._run())
         try:
-            yield
+            async with background(self._run(), "reports of services"):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self.write()
 
     async def write(self) -> None:

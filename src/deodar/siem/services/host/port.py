@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 from starlette.responses import PlainTextResponse, Response
 
+from deodar.kit.background import occurs
 from deodar.kit.logging import logger
 from deodar.kit.serve import Endpoint, Limits, ServeError, serve
 from deodar.siem.services.host.home import AUTHORITY, CERTIFICATE
@@ -50,7 +51,7 @@ async def keep_open(home: StateDirectory, port: int, stop: asyncio.Event) -> Non
             await serve([endpoint], stop=changed)
         except ServeError as error:
             _log.error("the API port cannot be opened", port=port, reason=str(error))
-            await _until(stop, _LOOK_SECONDS)
+            await occurs(stop, _LOOK_SECONDS)
         finally:
             watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,10 +98,5 @@ async def _watch(
 ) -> None:
     """Set `changed` at the stop, or when another certificate is in the folder."""
     while not stop.is_set() and home.read(CERTIFICATE) == pem:
-        await _until(stop, _LOOK_SECONDS)
+        await occurs(stop, _LOOK_SECONDS)
     changed.set()
-
-
-async def _until(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
