@@ -150,7 +150,7 @@ async def test_without_the_core_it_starts_from_its_last_settings_and_buffers(wor
             lambda: world.row("branch-1")["status"] == "green" and world.row("branch-1")
         )
         assert row["set_version"] == 1
-        assert "the core is back seconds_away=" in await asyncio.to_thread(world.log, "branch-1")
+        await until(lambda: "the core is back seconds_away=" in world.log("branch-1"))
 
 
 @pytest.mark.timeout(120)
