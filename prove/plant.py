@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import nats
 import zstandard
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from bench.stand import chunks
 from deodar.demo.errors import DemoError
@@ -172,7 +173,8 @@ class Plant:
     async def _messages(self) -> list[tuple[str, str]]:
         client = await self._client()
         found: list[tuple[str, str]] = []
-        consumer = await client.jetstream().pull_subscribe(SUBJECT, stream=STREAM)
+        unasked = ConsumerConfig(ack_policy=AckPolicy.NONE)  # or it would end after a thousand
+        consumer = await client.jetstream().pull_subscribe(SUBJECT, stream=STREAM, config=unasked)
         left = (await client.jetstream().stream_info(STREAM)).state.messages
         while left:
             messages = await consumer.fetch(min(left, 100), timeout=10)
