@@ -30,6 +30,8 @@ EVENT_BYTES = 750
 KEPT = 1 / 3
 """The part of the hour's events that the collector's disk has room for."""
 PAGE = 2_000
+SETTLED = 3.0
+"""Seconds after which a report has all that was given up: it counts from the collector's start."""
 
 
 @dataclass
@@ -97,9 +99,17 @@ def _outage(plant: Plant, source: Iterator[bytes], account: Account) -> None:
     else:
         raise DemoError(f"the journal did not fill: {report}")
     account.told = f"{report.status.colour}: {report.status.reason}"
+    time.sleep(SETTLED)
+    account.given_up = _given_up(plant)
     plant.children["collector"].kill()
     account.kept = _kept(journal)
     account.upstream = account.during - account.kept
+
+
+def _given_up(plant: Plant) -> int:
+    """Return how many events the running collector gave up, as far as the receiver is concerned."""
+    (http,) = (one for one in plant.report().destinations if one.name == "http")
+    return http.lost_size + http.lost_age
 
 
 def _size(folder: Path) -> int:
@@ -127,8 +137,7 @@ def _judge(plant: Plant, account: Account) -> None:
         account.problems.append(f"the journal took {account.disk} bytes, bound {account.bound}")
     if not 0 < account.kept < account.during:
         account.problems.append(f"{account.kept} of {account.during} events were kept")
-    (http,) = (one for one in plant.report().destinations if one.name == "http")
-    account.given_up = http.lost_size + http.lost_age
+    account.given_up += _given_up(plant)
     account.taken = len({event for event, _ in plant.pairs("http")})
     if account.taken + account.given_up < plant.fed:
         missing = plant.fed - account.taken - account.given_up
