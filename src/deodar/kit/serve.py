@@ -29,6 +29,7 @@ from uvicorn.config import Config
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
+from deodar.kit.background import background
 from deodar.kit.http import Limits, Protocol, bounded
 from deodar.kit.listeners import ServeError, listening
 from deodar.kit.logging import logger
@@ -291,14 +292,9 @@ async def _ticking(services: Sequence[_Service]) -> AsyncIterator[None]:
                 service.state.default_headers = [(b"date", date)]
             await asyncio.sleep(_TICK)
 
-    task = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    try:
+    async with background(tick(), "Date header"):
+        await asyncio.sleep(0)
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 class _Forward(logging.Handler):

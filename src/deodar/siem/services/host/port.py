@@ -7,14 +7,13 @@ certificate, issued by the core's authority.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 from starlette.responses import PlainTextResponse, Response
 
-from deodar.kit.background import occurs
+from deodar.kit.background import background, occurs
 from deodar.kit.logging import logger
 from deodar.kit.serve import Endpoint, Limits, ServeError, serve
 from deodar.siem.services.host.home import AUTHORITY, CERTIFICATE
@@ -46,16 +45,13 @@ async def keep_open(home: StateDirectory, port: int, stop: asyncio.Event) -> Non
         app = cast("Any", PortApp(home))
         limits = Limits(connections=_CONNECTIONS)
         endpoint = Endpoint(app, "::", port, tls=context, limits=limits)
-        watch = asyncio.create_task(_watch(home, pem, stop, changed))
+        watch = _watch(home, pem, stop, changed)
         try:
-            await serve([endpoint], stop=changed)
+            async with background(watch, "watch of the certificate"):
+                await serve([endpoint], stop=changed)
         except ServeError as error:
             _log.error("the API port cannot be opened", port=port, reason=str(error))
             await occurs(stop, _LOOK_SECONDS)
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
 
 
 class PortApp:
